@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+
+/** The layer that this package is. */
+export const LAYER = 'cli';

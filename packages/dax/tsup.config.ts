@@ -1,0 +1,14 @@
+import { defineConfig } from 'tsup';
+
+// JavaScript only. Types come from `tsc`, which is the one thing that must agree with the editor;
+// tsup's own d.ts bundler does not run with TypeScript 6.
+export default defineConfig({
+  entry: ['src/index.ts'],
+  format: ['esm'],
+  target: 'node20',
+  platform: 'neutral',
+  sourcemap: true,
+  clean: true,
+  dts: false,
+  removeNodeProtocol: false,
+});

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// The kernel's own slice of each revision.
+
+import type { NmiCoverage, StatePassing } from './entry.ts';
+import type { ChoiceSlice } from './revision.ts';
+import type { SchedHook } from './sched.ts';
+
+export const STATE_PASSING: readonly StatePassing[] = ['byValue', 'byReference'] as const;
+export const NMI_COVERED: readonly NmiCoverage[] = ['no', 'yes'] as const;
+export const SCHED_HOOK: readonly SchedHook[] = ['xtraOnly', 'switchEnd', 'beforeCurrent'] as const;
+
+/**
+ * - `statePassing` — how idtentry_enter hands `idtentry_state` to what saves into it (D-01).
+ * - `nmiCovered` — whether #NMI and #MC save and restore, as ordinary entries do (D-03).
+ * - `schedHook` — where __switch_to calls the modules (D-08).
+ */
+export const kernelChoices: ChoiceSlice = {
+  revisions: {
+    'rfc-v2': { statePassing: 'byValue', nmiCovered: 'no', schedHook: 'xtraOnly' },
+    reference: { statePassing: 'byReference', nmiCovered: 'yes', schedHook: 'switchEnd' },
+  },
+  values: { statePassing: STATE_PASSING, nmiCovered: NMI_COVERED, schedHook: SCHED_HOOK },
+  repairs: {
+    'D-01': { statePassing: 'byReference' },
+    'D-03': { nmiCovered: 'yes' },
+    'D-08': { schedHook: 'switchEnd' },
+  },
+  sabotages: {
+    'state-by-value': { statePassing: 'byValue' },
+    'nmi-uncovered': { nmiCovered: 'no' },
+    'switch-slow-path-only': { schedHook: 'xtraOnly' },
+  },
+};

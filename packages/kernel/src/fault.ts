@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// Kernel page faults: key hooks, the exception tables, sleeping faults on user memory. arch/x86/mm/fault.c
+
+import { type Machine, Outcome, PF_PK } from '@pkslab/x86-cpu';
+import type { Entry } from './entry.ts';
+import type { Oops } from './oops.ts';
+import type { Preempt } from './preempt.ts';
+import type { Scheduler } from './sched.ts';
+import type { Regs, Slots } from './slots.ts';
+import type { Tasks } from './task.ts';
+
+export class FaultHandler {
+  readonly #machine: Machine;
+  readonly #preempt: Preempt;
+  readonly #tasks: Tasks;
+  readonly #sched: Scheduler;
+  readonly #slots: Slots;
+  readonly #oops: Oops;
+
+  constructor(
+    machine: Machine,
+    preempt: Preempt,
+    tasks: Tasks,
+    sched: Scheduler,
+    slots: Slots,
+    oops: Oops,
+    entry: Entry,
+  ) {
+    this.#machine = machine;
+    this.#preempt = preempt;
+    this.#tasks = tasks;
+    this.#sched = sched;
+    this.#slots = slots;
+    this.#oops = oops;
+    entry.handlePageFault = (regs, code, address) => this.#handle(regs, code, address);
+    entry.handleGeneralProtection = (regs, code) =>
+      regs.fixup ? Outcome.fixup : oops.generalProtection(code);
+  }
+
+  /** handle_page_fault: by the half of the address space that the address lies in. */
+  #handle(regs: Regs, errorCode: number, address: number): number {
+    return address < 0
+      ? this.#kernelAddress(regs, errorCode, address)
+      : this.#userAddress(regs, errorCode, address);
+  }
+
+  /** do_kern_addr_fault */
+  #kernelAddress(regs: Regs, errorCode: number, address: number): number {
+    if ((errorCode & PF_PK) !== 0) {
+      for (const hook of this.#slots.keyFault) {
+        if (hook(regs, errorCode, address)) return Outcome.retry;
+      }
+    }
+    return this.#noContext(regs, errorCode, address);
+  }
+
+  /** do_user_addr_fault: the page comes from somewhere slow, so the task may sleep here. */
+  #userAddress(regs: Regs, errorCode: number, address: number): number {
+    const disabled = this.#tasks.pagefaultDisabled.get(this.#tasks.current) !== 0;
+    if (disabled || this.#preempt.inAtomic) return this.#noContext(regs, errorCode, address);
+    if (regs.interruptFlag === 0) return Outcome.retry;
+    this.#machine.sti();
+    this.#sched.schedule();
+    this.#machine.cli();
+    return Outcome.retry;
+  }
+
+  /** no_context: the exception table, or an oops. */
+  #noContext(regs: Regs, errorCode: number, address: number): number {
+    return regs.fixup ? Outcome.fixup : this.#oops.pageFault(errorCode, address);
+  }
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+// The kernel: its parts, put together at boot. init/main.c
+
+import { Machine, type MachineOptions, Op } from '@pkslab/x86-cpu';
+import { kernelChoices } from './choices.ts';
+import { Debugfs } from './debugfs.ts';
+import { Entry, type EntryChoices } from './entry.ts';
+import { EINVAL } from './errno.ts';
+import { FaultHandler } from './fault.ts';
+import { KernelError } from './kernel-error.ts';
+import { defineLock, Mutex, SpinLock, Srcu } from './lock.ts';
+import { KernelMappings, PAGE_KERNEL_PROT, PAGE_OFFSET } from './mm.ts';
+import { Oops, type OopsPolicy } from './oops.ts';
+import { Preempt } from './preempt.ts';
+import { PrintkRing } from './printk.ts';
+import { type ChoiceSlice, type Choices, type RevisionName, resolveChoices } from './revision.ts';
+import { Runner } from './runner.ts';
+import { type SchedHook, Scheduler } from './sched.ts';
+import { Slots } from './slots.ts';
+import { StaticKey, type StaticKeyDefinition } from './static-branch.ts';
+import { type TaskCode, TaskState, Tasks } from './task.ts';
+
+/** Levels of initcalls, in the order in which they run. */
+export const INITCALL_LEVELS = ['early', 'core', 'arch', 'subsys', 'device', 'late'] as const;
+
+export type InitcallLevel = (typeof INITCALL_LEVELS)[number];
+
+/** What a package exports for boot: its slice of the revisions, and how its part is made. */
+export interface KernelModule<T> extends ChoiceSlice {
+  readonly name: string;
+  /** Declares cells, fills slots, registers initcalls; its result is what `kernel.module` returns. */
+  create(kernel: Kernel): T;
+}
+
+export interface BootOptions extends MachineOptions {
+  /** Default `reference`. */
+  readonly revision?: RevisionName;
+  /** Reported defects to repair, by id. */
+  readonly repairs?: readonly string[];
+  /** Protections to break, by name. */
+  readonly sabotages?: readonly string[];
+  /** Single choices to replace. */
+  readonly with?: Choices;
+  /** In the order of their dependencies. */
+  readonly modules?: readonly KernelModule<unknown>[];
+  readonly policy?: Partial<OopsPolicy>;
+}
+
+const jumpLabelMutex = defineLock('jump_label_mutex');
+
+export class Kernel {
+  readonly machine: Machine;
+  readonly printk: PrintkRing = new PrintkRing();
+  readonly debugfs: Debugfs = new Debugfs();
+  readonly slots: Slots = new Slots();
+  readonly tasks: Tasks;
+  readonly preempt: Preempt;
+  readonly sched: Scheduler;
+  readonly entry: Entry;
+  readonly mm: KernelMappings;
+  readonly oops: Oops;
+  readonly runner: Runner;
+  readonly revision: RevisionName;
+  /** Every design choice of this boot, by name. */
+  readonly choices: Choices;
+  readonly #initcalls = new Map<InitcallLevel, (() => void)[]>();
+  readonly #modules = new Map<KernelModule<unknown>, unknown>();
+  readonly #staticKeys = new Map<StaticKeyDefinition, StaticKey>();
+
+  /** Prefer {@link boot}. */
+  constructor(options: BootOptions) {
+    const modules = options.modules ?? [];
+    this.revision = options.revision ?? 'reference';
+    this.choices = resolveChoices([kernelChoices, ...modules], {
+      revision: this.revision,
+      repairs: options.repairs ?? [],
+      sabotages: options.sabotages ?? [],
+      with: options.with ?? {},
+    });
+    const { machine, tasks, preempt, slots } = this.#parts(options);
+    this.machine = machine;
+    this.tasks = tasks;
+    this.preempt = preempt;
+    for (const cpu of machine.cpus) {
+      tasks.create({ name: `swapper/${cpu.index}`, calls: [() => this.#idle()], loop: true });
+      tasks.state.values[cpu.index] = TaskState.running;
+      tasks.onCpu.values[cpu.index] = cpu.index + 1;
+      tasks.currentTask.values[cpu.index] = cpu.index;
+    }
+    // The first 2 MiB of RAM hold what the simulated kernel's image would.
+    this.mm = new KernelMappings(machine, 0x20_0000);
+    this.sched = new Scheduler(
+      machine,
+      tasks,
+      preempt,
+      slots,
+      this.choice('schedHook') as SchedHook,
+    );
+    this.entry = new Entry(
+      machine,
+      preempt,
+      this.sched,
+      slots,
+      this.choices as unknown as EntryChoices,
+    );
+    const policy: OopsPolicy = { panicOnOops: false, panicOnWarn: false, ...options.policy };
+    const { printk, sched, mm } = this;
+    this.oops = new Oops({ machine, printk, preempt, tasks, sched, slots, mm, policy });
+    new FaultHandler(machine, preempt, tasks, this.sched, slots, this.oops, this.entry);
+    this.runner = new Runner(machine, tasks, this.sched);
+    for (const module of modules) this.#modules.set(module, module.create(this));
+  }
+
+  #parts(options: BootOptions): { machine: Machine; tasks: Tasks; preempt: Preempt; slots: Slots } {
+    const machine = new Machine(options);
+    return { machine, tasks: new Tasks(machine), preempt: new Preempt(machine), slots: this.slots };
+  }
+
+  /** A design choice of this boot. */
+  choice(name: string): string {
+    const value = this.choices[name];
+    if (value === undefined)
+      throw new KernelError(EINVAL, `choice ${name}: no loaded module has it`);
+    return value;
+  }
+
+  /** What a loaded module made. */
+  module<T>(module: KernelModule<T>): T {
+    if (!this.#modules.has(module)) {
+      throw new KernelError(
+        EINVAL,
+        `module ${module.name} is not loaded: add it to boot({ modules })`,
+      );
+    }
+    return this.#modules.get(module) as T;
+  }
+
+  initcall(level: InitcallLevel, fn: () => void): void {
+    const calls = this.#initcalls.get(level) ?? [];
+    calls.push(fn);
+    this.#initcalls.set(level, calls);
+  }
+
+  /** A static key of this kernel; made at the first call. */
+  staticKey(definition: StaticKeyDefinition): StaticKey {
+    let key = this.#staticKeys.get(definition);
+    if (key === undefined) {
+      const mutex = new Mutex(this.machine, this.tasks, this.sched, jumpLabelMutex);
+      key = new StaticKey(this.machine, definition, mutex, (message) => this.oops.warn(message));
+      this.#staticKeys.set(definition, key);
+    }
+    return key;
+  }
+
+  mutex(name: string): Mutex {
+    return new Mutex(this.machine, this.tasks, this.sched, defineLock(name));
+  }
+
+  spinLock(name: string): SpinLock {
+    return new SpinLock(this.machine, this.preempt, defineLock(name));
+  }
+
+  srcu(name: string): Srcu {
+    return new Srcu(this.machine, this.sched, name);
+  }
+
+  /** kthread_run: a new task with the fork policy of every field, runnable at once. */
+  spawn(name: string, ...calls: readonly (() => void)[]): number {
+    return this.spawnCode({ name, calls });
+  }
+
+  spawnCode(code: TaskCode): number {
+    const parent = this.tasks.current;
+    const child = this.tasks.create(code);
+    this.tasks.copyFields(parent, child);
+    for (const hook of this.slots.fork) hook(parent, child);
+    this.runner.newThread(child);
+    this.tasks.state.set(child, TaskState.running);
+    return child;
+  }
+
+  /** Runs a call in the host's task; see {@link Runner.call}. */
+  call<T>(fn: () => T): T {
+    return this.runner.call(fn);
+  }
+
+  /** Runs every task until all sleep or are dead. */
+  run(): void {
+    this.runner.runAll();
+  }
+
+  /** printk */
+  print(text: string): void {
+    this.printk.print(text);
+  }
+
+  get dmesg(): readonly string[] {
+    return this.printk.dmesg;
+  }
+
+  #idle(): void {
+    this.machine.operate(Op.halt, 0, 0, 0, 0);
+    this.sched.schedule();
+  }
+
+  /** start_kernel */
+  start(): void {
+    const { machine } = this;
+    machine.handlers = this.entry;
+    this.mm.map(PAGE_OFFSET, 0, machine.memory.ramSize, PAGE_KERNEL_PROT);
+    this.print(`pkslab: booting revision ${this.revision} on ${machine.cpus.length} CPU(s)`);
+    const boot = machine.cpu;
+    for (const cpu of machine.cpus) {
+      machine.cpu = cpu;
+      machine.writeCr(3, this.mm.root);
+      for (const init of this.slots.cpuInit) init();
+      machine.sti();
+    }
+    machine.cpu = boot;
+    for (const level of INITCALL_LEVELS) {
+      for (const call of this.#initcalls.get(level) ?? []) call();
+    }
+  }
+}
+
+/**
+ * Boots a kernel with its modules on a new machine.
+ *
+ * @throws {KernelError} EINVAL for an unknown revision, repair or choice.
+ * @example
+ * const kernel = boot({ cpus: 2 });
+ * kernel.dmesg[0]; // => 'pkslab: booting revision reference on 2 CPU(s)'
+ */
+export function boot(options: BootOptions = {}): Kernel {
+  const kernel = new Kernel(options);
+  kernel.start();
+  return kernel;
+}

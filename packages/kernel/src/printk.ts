@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// The printk ring: append-only output, outside the machine's state. kernel/printk/printk.c
+
+const RING_LINES = 4096;
+
+/** The kernel log. Lines carry no time: the machine has no clock. */
+export class PrintkRing {
+  readonly #lines: string[] = [];
+  /** Called with each line as it is printed. */
+  onLine: ((line: string) => void) | null = null;
+  /** While a checker runs code that it will undo, nothing is printed. */
+  muted = false;
+
+  /** printk: one or more lines. */
+  print(text: string): void {
+    if (this.muted) return;
+    for (const line of text.split('\n')) {
+      this.#lines.push(line);
+      if (this.#lines.length > RING_LINES) this.#lines.shift();
+      this.onLine?.(line);
+    }
+  }
+
+  /** What dmesg shows, oldest line first. */
+  get dmesg(): readonly string[] {
+    return this.#lines;
+  }
+
+  clear(): void {
+    this.#lines.length = 0;
+  }
+}

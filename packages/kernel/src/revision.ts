@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Revisions: named records of design choices, one slice for each package.
+
+import { EINVAL } from './errno.ts';
+import { KernelError } from './kernel-error.ts';
+
+/** The posted revisions that run, and `reference`: RFC V2's features with its reported defects repaired. */
+export type RevisionName = 'reference' | 'rfc-v2';
+
+export const revisionNames: readonly RevisionName[] = Object.freeze([
+  'reference',
+  'rfc-v2',
+] as const);
+
+/** One package's design choices: name and value. */
+export type Choices = Readonly<Record<string, string>>;
+
+/** What a package contributes to revisions. */
+export interface ChoiceSlice {
+  /** Its choices in each revision. */
+  readonly revisions: Readonly<Record<RevisionName, Choices>>;
+  /** Values that a choice may take, the same names as in `revisions`. */
+  readonly values: Readonly<Record<string, readonly string[]>>;
+  /** What repairs a reported defect (D-01 …): the choices to replace. */
+  readonly repairs: Readonly<Record<string, Choices>>;
+  /** What breaks a protection on purpose, by name. */
+  readonly sabotages?: Readonly<Record<string, Choices>>;
+}
+
+/** How a boot departs from a revision as posted. */
+export interface RevisionRequest {
+  readonly revision: RevisionName;
+  readonly repairs: readonly string[];
+  readonly sabotages: readonly string[];
+  readonly with: Choices;
+}
+
+/**
+ * The choices of one package under a request; names that no loaded package knows are refused.
+ *
+ * @throws {KernelError} EINVAL with the names that exist.
+ */
+export function resolveChoices(slices: readonly ChoiceSlice[], request: RevisionRequest): Choices {
+  const resolved: Record<string, string> = {};
+  for (const slice of slices) {
+    const base = slice.revisions[request.revision];
+    if (base === undefined) throw unknown('revision', request.revision, revisionNames);
+    Object.assign(resolved, base);
+  }
+  for (const id of request.repairs) apply(resolved, slices, id, 'repair', (slice) => slice.repairs);
+  for (const name of request.sabotages) {
+    apply(resolved, slices, name, 'sabotage', (slice) => slice.sabotages ?? {});
+  }
+  for (const [name, value] of Object.entries(request.with)) {
+    const values = slices.map((slice) => slice.values[name]).find((found) => found !== undefined);
+    if (values === undefined) throw unknown('choice', name, Object.keys(resolved));
+    if (!values.includes(value)) throw unknown(`value of ${name}`, value, values);
+    resolved[name] = value;
+  }
+  return resolved;
+}
+
+function apply(
+  resolved: Record<string, string>,
+  slices: readonly ChoiceSlice[],
+  name: string,
+  what: string,
+  table: (slice: ChoiceSlice) => Readonly<Record<string, Choices>>,
+): void {
+  const found = slices
+    .map((slice) => table(slice)[name])
+    .filter((choices) => choices !== undefined);
+  if (found.length === 0) {
+    throw unknown(
+      what,
+      name,
+      slices.flatMap((slice) => Object.keys(table(slice))),
+    );
+  }
+  for (const choices of found) Object.assign(resolved, choices);
+}
+
+function unknown(what: string, name: string, known: readonly string[]): KernelError {
+  return new KernelError(
+    EINVAL,
+    `unknown ${what} ${name}: there is ${[...new Set(known)].join(', ')}`,
+  );
+}

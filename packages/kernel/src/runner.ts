@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: MIT
+// Runs tasks on the host's stack. A task that gives up its CPU is unwound to its task boundary and continued
+// later: its code runs again, fed with the recorded results of its operations, up to where it stopped.
+
+import {
+  type Column,
+  EXTABLE,
+  FAULTED,
+  FIXED_UP,
+  KIND_MASK,
+  type Machine,
+  Op,
+  type OperationHook,
+  Outcome,
+} from '@pkslab/x86-cpu';
+import { Deadlock, TaskKilled } from './kernel-error.ts';
+import type { Scheduler } from './sched.ts';
+import { type TaskCode, TaskState, type Tasks } from './task.ts';
+
+/** Decides what happens at an operation boundary, by calling the runner's `interrupt`, `nmi` … */
+export interface EventSource {
+  boundary(runner: Runner, kind: number, a: number, b: number, c: number): void;
+}
+
+/** One recorded operation, or an event that was under way when the stack was left. */
+interface Entry {
+  readonly kind: number;
+  readonly a: number;
+  result: number;
+  readonly high: number;
+  /** For an event: the arguments of its handler. */
+  readonly event: readonly number[] | null;
+}
+
+/** The host's side of a task: the record of its current call. */
+interface Thread {
+  readonly task: number;
+  readonly log: Entry[];
+  cursor: number;
+  /** −1: ret_from_fork; then its calls; then do_exit. */
+  call: number;
+}
+
+/** Thrown through a task's frames: another stack runs next on this CPU. */
+class StackSwitch {
+  readonly next: number;
+  readonly from: number;
+  constructor(next: number, from: number) {
+    this.next = next;
+    this.from = from;
+  }
+}
+
+/** Thrown through a CPU's frames: its turn is over, it has nothing to do, or it waits for a CPU below it. */
+class Pause {
+  readonly reason: 'budget' | 'halted' | 'blocked';
+  constructor(reason: 'budget' | 'halted' | 'blocked') {
+    this.reason = reason;
+  }
+}
+
+// Kinds of event entries, outside the range of operations.
+const EVENT_IRQ = -1;
+const EVENT_NMI = -2;
+const EVENT_MC = -3;
+const EVENT_PF = -4;
+const EVENT_GP = -5;
+
+export class Runner implements OperationHook {
+  readonly #machine: Machine;
+  readonly #tasks: Tasks;
+  readonly #sched: Scheduler;
+  readonly #threads: (Thread | undefined)[] = [];
+  /** The task whose stack each CPU is on. */
+  readonly #stackOf: number[];
+  /** CPUs whose frames are on the host's stack now, bottom first. */
+  readonly #active: number[] = [];
+  #thread: Thread;
+  #source: EventSource | null = null;
+  /** Boundaries until the running CPU pauses; infinite on the CPU that the host called on. */
+  #budget = Number.POSITIVE_INFINITY;
+  #host = -1;
+  #hostCall: (() => void) | null = null;
+  #hostDone = false;
+
+  constructor(machine: Machine, tasks: Tasks, sched: Scheduler) {
+    this.#machine = machine;
+    this.#tasks = tasks;
+    this.#sched = sched;
+    this.#stackOf = machine.cpus.map((cpu) => cpu.index);
+    this.#thread = this.#threadOf(0);
+    machine.switchStack = (next) => this.#switchUnrecorded(next);
+    machine.waitFor = (kind, a, b, c, d) => {
+      this.#waitUntilExecutable(kind, a, b, c);
+      return machine.execute(kind, a, b, c, d);
+    };
+  }
+
+  /** Attaches a source of events to every operation from now on; `null` detaches. */
+  attach(source: EventSource | null): void {
+    this.#source = source;
+    this.#machine.hook = source === null ? null : this;
+  }
+
+  /** The task that calls from the host run in; −1 before the first. */
+  get hostTask(): number {
+    return this.#host;
+  }
+
+  /**
+   * Runs a call in the host's task on CPU 0 and returns its value.
+   *
+   * With nothing attached it is a plain call. With a source attached the call may be unwound and run again,
+   * so it must touch nothing but the machine.
+   *
+   * @throws {TaskKilled} if an oops ended the task; the next call gets a new one.
+   */
+  call<T>(fn: () => T, name = 'host'): T {
+    this.#enterHost(name);
+    if (this.#machine.hook === null) return fn();
+    let value: T | undefined;
+    this.#hostCall = () => {
+      value = fn();
+    };
+    this.#hostDone = false;
+    this.#threadOf(this.#host).log.length = 0;
+    this.#runCpu(0, () => this.#hostDone);
+    if (!this.#hostDone) this.#stuck();
+    return value as T;
+  }
+
+  /** Runs every task, on all CPUs in turn, until all sleep or are dead. */
+  runAll(): void {
+    do {
+      this.call(() => {
+        while (this.#sched.yield());
+      });
+    } while (this.#runOthers());
+  }
+
+  /** The host's call cannot go on. */
+  #stuck(): never {
+    const host = this.#host;
+    this.#hostCall = null;
+    if (this.#tasks.state.values[host] === TaskState.dead) {
+      throw new TaskKilled(host, 'dmesg has the report');
+    }
+    const column = this.#machine.columns[this.#tasks.waitColumn.values[host] as number];
+    throw new Deadlock(
+      `${this.#tasks.nameOf(host)} waits for ${column?.field.name ?? 'nothing'}, which nobody can change`,
+    );
+  }
+
+  // ---- events, called by a source at a boundary ----
+
+  /** Whether an external interrupt could be delivered on the executing CPU now. */
+  get interruptible(): boolean {
+    return this.#machine.registers.interruptFlag.values[this.#machine.cpu.index] === 1;
+  }
+
+  get nmiPossible(): boolean {
+    return this.#machine.registers.nmiBlocked.values[this.#machine.cpu.index] === 0;
+  }
+
+  /** Delivers an external interrupt; false if IF is clear. */
+  interrupt(vector: number): boolean {
+    if (!this.interruptible) return false;
+    this.#deliver(EVENT_IRQ, [vector, this.#machine.pushFrame()]);
+    return true;
+  }
+
+  /** Delivers an NMI; false while they are blocked. */
+  nmi(): boolean {
+    if (!this.nmiPossible) return false;
+    const flag = this.#machine.pushFrame();
+    this.#machine.registers.nmiBlocked.poke(this.#machine.cpu.index, 1);
+    this.#deliver(EVENT_NMI, [flag]);
+    return true;
+  }
+
+  machineCheck(): void {
+    this.#deliver(EVENT_MC, [this.#machine.pushFrame()]);
+  }
+
+  /** A not-present fault on user memory, before the operation that touches it. */
+  userPageFault(address: number, write: boolean): void {
+    this.#deliver(EVENT_PF, [write ? 2 : 0, address, this.#machine.pushFrame(), 0]);
+  }
+
+  /** Lets another CPU run for some boundaries, above the frames of this one. */
+  runOther(cpu: number, boundaries: number): void {
+    if (!this.#active.includes(cpu)) this.#turn(cpu, boundaries);
+  }
+
+  // ---- operations ----
+
+  operate(kind: number, a: number, b: number, c: number, d: number): number {
+    const thread = this.#thread;
+    const entry = thread.log[thread.cursor];
+    if (entry !== undefined) {
+      if (entry.event === null) return this.#replay(thread, entry, kind, a);
+      if (this.#resume(thread, entry) === Outcome.fixup) return this.#record(kind, a, FIXED_UP);
+    }
+    if ((kind & KIND_MASK) >= Op.boundary) {
+      if (--this.#budget < 0) throw new Pause('budget');
+      this.#source?.boundary(this, kind, a, b, c);
+    }
+    return this.#execute(kind, a, b, c, d);
+  }
+
+  #replay(thread: Thread, entry: Entry, kind: number, a: number): number {
+    if (entry.kind !== kind || entry.a !== a) {
+      throw new Error(
+        `not deterministic at operation ${thread.cursor} of task ${thread.task}: recorded ${entry.kind}(${entry.a}), now ${kind}(${a})`,
+      );
+    }
+    thread.cursor++;
+    this.#machine.resultHigh = entry.high;
+    return entry.result;
+  }
+
+  /** Runs the handler of an event that was under way again; its record ends with it. */
+  #resume(thread: Thread, entry: Entry): number {
+    const at = thread.cursor++;
+    const outcome = this.#handle(entry.kind, entry.event as readonly number[]);
+    thread.log.length = at;
+    thread.cursor = at;
+    return outcome;
+  }
+
+  #deliver(kind: number, args: readonly number[]): number {
+    const thread = this.#thread;
+    thread.log.push({ kind, a: 0, result: 0, high: 0, event: args });
+    return this.#resume(thread, thread.log[thread.cursor] as Entry);
+  }
+
+  #handle(kind: number, args: readonly number[]): number {
+    const handlers = this.#machine.handlers;
+    const [first = 0, second = 0, third = 0, fourth = 0] = args;
+    if (handlers === null) return Outcome.retry;
+    if (kind === EVENT_IRQ) handlers.interrupt(first, second);
+    else if (kind === EVENT_NMI) handlers.nmi(first);
+    else if (kind === EVENT_MC) handlers.machineCheck(first);
+    else if (kind === EVENT_PF) return handlers.pageFault(first, second, third, fourth === 1);
+    else return handlers.generalProtection(first, second, third === 1);
+    return Outcome.retry;
+  }
+
+  #execute(kind: number, a: number, b: number, c: number, d: number): number {
+    const machine = this.#machine;
+    const op = kind & KIND_MASK;
+    if (op === Op.switchStack) this.#leave(kind, a, b);
+    if (op === Op.halt && !this.#sched.anyoneWaits) throw new Pause('halted');
+    if (!machine.canExecute(op, a, b, c)) this.#waitUntilExecutable(kind, a, b, c);
+    for (;;) {
+      const result = machine.execute(kind, a, b, c, d);
+      if (result !== FAULTED) return this.#record(kind, a, result);
+      if (this.#fault((kind & EXTABLE) !== 0) === Outcome.fixup)
+        return this.#record(kind, a, FIXED_UP);
+    }
+  }
+
+  #fault(fixup: boolean): number {
+    const machine = this.#machine;
+    const { vector, errorCode, address } = machine.fault;
+    const flag = machine.pushFrame();
+    const extable = fixup ? 1 : 0;
+    if (vector !== 14) return this.#deliver(EVENT_GP, [errorCode, flag, extable]);
+    machine.registers.cr2.poke(machine.cpu.index, address);
+    return this.#deliver(EVENT_PF, [errorCode, address, flag, extable]);
+  }
+
+  #record(kind: number, a: number, result: number): number {
+    const thread = this.#thread;
+    thread.log.push({ kind, a, result, high: this.#machine.resultHigh, event: null });
+    thread.cursor = thread.log.length;
+    return result;
+  }
+
+  /** switchStack: the result is filled in when somebody switches back. */
+  #leave(kind: number, next: number, prev: number): never {
+    this.#record(kind, next, -1);
+    this.#tasks.onCpu.poke(prev, 0);
+    throw new StackSwitch(next, prev);
+  }
+
+  #waitUntilExecutable(kind: number, a: number, b: number, c: number): void {
+    const machine = this.#machine;
+    while (!machine.canExecute(kind & KIND_MASK, a, b, c)) {
+      if (this.#runOthers()) continue;
+      // A CPU further down the host's stack may hold what is waited for: let it go on.
+      if (this.#active.length > 1) throw new Pause('blocked');
+      const column = machine.columns[a] as Column;
+      const waiter = `CPU ${machine.cpu.index}`;
+      throw new Deadlock(`${waiter} waits for ${column.field.name}[${b}], which nobody can change`);
+    }
+  }
+
+  /** Gives every CPU that is not on the host's stack a turn; whether any of them got anywhere. */
+  #runOthers(): boolean {
+    let progress = false;
+    for (const { index } of this.#machine.cpus) {
+      if (!this.#active.includes(index) && this.#hasWork(index)) {
+        progress = this.#turn(index, 64) || progress;
+      }
+    }
+    return progress;
+  }
+
+  /** Whether a CPU has a task to run, or stopped in the middle of something. */
+  #hasWork(cpu: number): boolean {
+    const task = this.#stackOf[cpu] as number;
+    if (task === this.#host && this.#hostCall === null) return false;
+    return task !== cpu || this.#threadOf(task).log.length > 0 || this.#sched.anyoneWaits;
+  }
+
+  #turn(cpu: number, boundaries: number): boolean {
+    const machine = this.#machine;
+    const { hook } = machine;
+    const budget = this.#budget;
+    this.#budget = boundaries;
+    machine.hook = this;
+    const end = this.#runCpu(cpu, () => false);
+    machine.hook = hook;
+    this.#budget = budget;
+    return end !== 'blocked';
+  }
+
+  // ---- stacks ----
+
+  #threadOf(task: number): Thread {
+    let thread = this.#threads[task];
+    if (thread === undefined) {
+      thread = { task, log: [], cursor: 0, call: 0 };
+      this.#threads[task] = thread;
+    }
+    return thread;
+  }
+
+  /** A new task's stack starts in ret_from_fork. */
+  newThread(task: number): void {
+    this.#threads[task] = { task, log: [], cursor: 0, call: -1 };
+  }
+
+  /** Runs whatever stack a CPU is on, and those it switches to, until `done` or its turn ends, and why. */
+  #runCpu(cpu: number, done: () => boolean): 'done' | Pause['reason'] {
+    const machine = this.#machine;
+    const caller = { cpu: machine.cpu, thread: this.#thread };
+    machine.cpu = machine.cpus[cpu] as typeof machine.cpu;
+    this.#active.push(cpu);
+    let end: 'done' | Pause['reason'] = 'done';
+    while (!done()) {
+      const signal = this.#runStack(this.#stackOf[cpu] as number);
+      if (signal instanceof StackSwitch) this.#enterStack(cpu, signal);
+      if (!(signal instanceof Pause)) continue;
+      end = signal.reason;
+      if (this.#active.length > 1 || !this.#runOthers()) break;
+    }
+    this.#active.pop();
+    machine.cpu = caller.cpu;
+    this.#thread = caller.thread;
+    return end;
+  }
+
+  #enterStack(cpu: number, signal: StackSwitch): void {
+    this.#stackOf[cpu] = signal.next;
+    const { log } = this.#threadOf(signal.next);
+    const pending = log[log.length - 1];
+    if (pending !== undefined) pending.result = signal.from;
+  }
+
+  /** Runs one call of a task's code on its stack; the signal that ended it early, if any. */
+  #runStack(task: number): StackSwitch | Pause | null {
+    const thread = this.#threadOf(task);
+    this.#thread = thread;
+    thread.cursor = 0;
+    // kernel-rules: task boundary
+    try {
+      this.#runCall(thread);
+    } catch (signal) {
+      if (signal instanceof StackSwitch || signal instanceof Pause) return signal;
+      throw signal;
+    }
+    thread.log.length = 0;
+    thread.cursor = 0;
+    return null;
+  }
+
+  #runCall(thread: Thread): void {
+    const { task } = thread;
+    if (thread.call < 0) {
+      this.#sched.startTask(task);
+      thread.call = 0;
+    } else if (task === this.#host && this.#hostCall !== null) {
+      this.#hostCall();
+      this.#hostCall = null;
+      this.#hostDone = true;
+    } else {
+      const code = this.#tasks.code(task);
+      const call = code.calls[thread.call];
+      if (call === undefined) {
+        this.#sched.doExit();
+        return;
+      }
+      call();
+      thread.call = code.loop === true ? (thread.call + 1) % code.calls.length : thread.call + 1;
+    }
+  }
+
+  // ---- the host's own task ----
+
+  /** Makes the host's task current on CPU 0, in a new task if the last one was killed. */
+  #enterHost(name: string): void {
+    if (this.#host >= 0 && this.#tasks.state.values[this.#host] !== TaskState.dead) return;
+    const code: TaskCode = { name, calls: [] };
+    this.#host = this.#tasks.create(code);
+    this.newThread(this.#host);
+    const host = this.#threadOf(this.#host);
+    this.#tasks.state.poke(this.#host, TaskState.running);
+    const hook = this.#machine.hook;
+    const source = this.#source;
+    this.#machine.hook = this;
+    this.#source = null;
+    this.#runCpu(0, () => this.#stackOf[0] === this.#host && host.call === 0);
+    this.#source = source;
+    this.#machine.hook = hook;
+  }
+
+  /** A plain call of the host gives up its CPU: others run above its frames until it is switched to again. */
+  #switchUnrecorded(next: number): number {
+    const machine = this.#machine;
+    const cpu = machine.cpu.index;
+    const me = this.#stackOf[cpu] as number;
+    const dead = this.#tasks.state.values[me] === TaskState.dead;
+    let signal: StackSwitch | null = new StackSwitch(next, me);
+    this.#tasks.onCpu.poke(me, 0);
+    machine.hook = this;
+    this.#active.push(cpu);
+    do {
+      this.#enterStack(cpu, signal);
+      signal = this.#runUntilSwitch(cpu);
+    } while (signal !== null && (signal.next !== me || dead));
+    this.#active.pop();
+    machine.hook = null;
+    if (signal === null) this.#stuck();
+    this.#stackOf[cpu] = me;
+    this.#thread = this.#threadOf(me);
+    return signal.from;
+  }
+
+  /** Runs stacks of a CPU up to the next switch; null once it is idle and nobody can wake a task. */
+  #runUntilSwitch(cpu: number): StackSwitch | null {
+    for (;;) {
+      const signal = this.#runStack(this.#stackOf[cpu] as number);
+      if (signal instanceof StackSwitch) return signal;
+      if (signal instanceof Pause && !this.#runOthers()) return null;
+    }
+  }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+// schedule() and the context switch. kernel/sched/core.c, arch/x86/kernel/process_64.c
+
+import type { Column, Machine } from '@pkslab/x86-cpu';
+import { Op } from '@pkslab/x86-cpu';
+import { Mark } from './mark.ts';
+import type { Preempt } from './preempt.ts';
+import type { Slots } from './slots.ts';
+import { TaskState, type Tasks, TIF_WORK_CTXSW } from './task.ts';
+
+/** Where __switch_to calls the modules' `switchIn`. */
+export type SchedHook = 'xtraOnly' | 'switchEnd' | 'beforeCurrent';
+
+type SwitchHook = (next: number) => void;
+
+export class Scheduler {
+  readonly #machine: Machine;
+  readonly #tasks: Tasks;
+  readonly #preempt: Preempt;
+  readonly #beforeCurrent: readonly SwitchHook[];
+  readonly #slowPath: readonly SwitchHook[];
+  readonly #switchEnd: readonly SwitchHook[];
+  readonly #slots: Slots;
+  readonly #pickNext: number;
+
+  constructor(machine: Machine, tasks: Tasks, preempt: Preempt, slots: Slots, hook: SchedHook) {
+    this.#machine = machine;
+    this.#tasks = tasks;
+    this.#preempt = preempt;
+    this.#slots = slots;
+    this.#beforeCurrent = hook === 'beforeCurrent' ? slots.switchIn : [];
+    this.#slowPath = hook === 'xtraOnly' ? slots.switchIn : [];
+    this.#switchEnd = hook === 'switchEnd' ? slots.switchIn : [];
+    this.#pickNext = machine.choosers.length;
+    machine.choosers.push({
+      alternatives: (prev) => this.#runnable(prev),
+      take: (next) => this.#claim(next),
+    });
+  }
+
+  /** Tasks that could be next on the executing CPU: others first, else `prev` itself, else idle. */
+  #runnable(prev: number): readonly number[] {
+    const { onCpu } = this.#tasks;
+    const cpus = this.#machine.cpus.length;
+    const others: number[] = [];
+    for (let task = cpus; task < onCpu.values.length; task++) {
+      if (onCpu.values[task] === 0 && this.#tasks.isReady(task)) others.push(task);
+    }
+    if (others.length > 0) return others;
+    if (prev >= cpus && this.#tasks.isReady(prev)) return [prev];
+    return [this.#machine.cpu.index];
+  }
+
+  #claim(next: number): void {
+    this.#tasks.onCpu.poke(next, this.#machine.cpu.index + 1);
+    this.#tasks.state.poke(next, TaskState.running);
+  }
+
+  /** Whether any task waits for a CPU. */
+  get anyoneWaits(): boolean {
+    const { onCpu } = this.#tasks;
+    for (let task = this.#machine.cpus.length; task < onCpu.values.length; task++) {
+      if (onCpu.values[task] === 0 && this.#tasks.isReady(task)) return true;
+    }
+    return false;
+  }
+
+  /** schedule(): gives up the CPU; returns when the task is switched in again. */
+  schedule(): void {
+    this.yield();
+  }
+
+  /** sched_yield: lets others run; false if there was nobody else. */
+  yield(): boolean {
+    this.#machine.cli();
+    const switched = this.#switchToNext();
+    this.#machine.sti();
+    return switched;
+  }
+
+  /** preempt_schedule_irq: called with interrupts off, on the way out of an interrupt. */
+  preemptScheduleIrq(): void {
+    this.#switchToNext();
+    this.#machine.cli();
+  }
+
+  #switchToNext(): boolean {
+    const prev = this.#tasks.current;
+    this.#preempt.needResched.write(0);
+    const next = this.#machine.choose(this.#pickNext, prev);
+    if (next !== prev) this.#contextSwitch(prev, next);
+    return next !== prev;
+  }
+
+  #contextSwitch(prev: number, next: number): void {
+    this.#machine.mark(Mark.switch, 1);
+    const from = this.#machine.operate(Op.switchStack, next, prev, 0, 0);
+    this.#switchTo(from, prev);
+    this.#machine.mark(Mark.switch, 0);
+  }
+
+  /** __switch_to, on the stack of `next`. */
+  #switchTo(prev: number, next: number): void {
+    for (const hook of this.#beforeCurrent) hook(next);
+    this.#tasks.currentOfCpu.write(next);
+    if (this.#slowPath.length > 0) {
+      const { tif } = this.#tasks;
+      if (((tif.get(prev) | tif.get(next)) & TIF_WORK_CTXSW) !== 0) {
+        for (const hook of this.#slowPath) hook(next);
+      }
+    }
+    for (const hook of this.#switchEnd) hook(next);
+  }
+
+  /** ret_from_fork: the first thing that a new task runs. */
+  startTask(task: number): void {
+    this.#machine.mark(Mark.switch, 1);
+    this.#switchTo(task, task);
+    this.#machine.mark(Mark.switch, 0);
+    this.#machine.sti();
+  }
+
+  /** Sleeps until a cell holds a value: state and condition are set, then schedule(). */
+  sleepUntil(column: Column, index: number, value: number): void {
+    const me = this.#tasks.current;
+    this.#tasks.waitColumn.set(me, column.id);
+    this.#tasks.waitIndex.set(me, index);
+    this.#tasks.waitValue.set(me, value);
+    this.#tasks.state.set(me, TaskState.sleeping);
+    this.schedule();
+  }
+
+  /** do_exit: never returns to its caller; the stack is not switched to again. */
+  doExit(): void {
+    const me = this.#tasks.current;
+    this.#machine.mark(Mark.exit, 1);
+    for (const hook of this.#slots.exit) hook(me);
+    this.#tasks.state.set(me, TaskState.dead);
+    this.schedule();
+  }
+}

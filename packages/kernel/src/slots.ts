@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// Hook slots: where the kernel calls the code of modules. Filled at boot, constant from then on.
+
+/** struct idtentry_state: what an entry hands to its exit; it lives on the entry's stack. */
+export interface EntryState {
+  exitRcu: boolean;
+  /** One word for each that a module reserved; 0 at entry. */
+  readonly words: number[];
+}
+
+/** struct pt_regs, as far as handlers look at it. */
+export interface Regs {
+  /** RFLAGS.IF of the interrupted context. */
+  readonly interruptFlag: number;
+  /** The faulting instruction has an exception-table entry. */
+  readonly fixup: boolean;
+  readonly vector: number;
+}
+
+/** Functions that modules put into the kernel's code. */
+export class Slots {
+  /** identify_cpu: once on each CPU as it comes up, boot CPU first. */
+  readonly cpuInit: (() => void)[] = [];
+  /** __switch_to, with the task that is being switched to. */
+  readonly switchIn: ((next: number) => void)[] = [];
+  readonly entrySave: ((state: EntryState) => void)[] = [];
+  readonly entryRestore: ((state: EntryState) => void)[] = [];
+  /** do_kern_addr_fault with X86_PF_PK: true if the access may be tried again. */
+  readonly keyFault: ((regs: Regs, errorCode: number, address: number) => boolean)[] = [];
+  readonly fork: ((parent: number, child: number) => void)[] = [];
+  readonly exec: ((task: number) => void)[] = [];
+  readonly exit: ((task: number) => void)[] = [];
+  /** Lines that a module adds to an oops. */
+  readonly oops: (() => string | null)[] = [];
+  entryWords = 0;
+
+  /** Reserves a word of {@link EntryState} and returns its index. */
+  reserveEntryWord(): number {
+    return this.entryWords++;
+  }
+}

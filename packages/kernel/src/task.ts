@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+// Tasks: their cells, and what exists of them outside the machine (name and code). kernel/fork.c
+
+import { type Column, type FieldDefinition, type Machine, PerCpu } from '@pkslab/x86-cpu';
+import { ENOMEM } from './errno.ts';
+import { KernelError } from './kernel-error.ts';
+
+/** task->state */
+export const TaskState = { unused: 0, running: 1, sleeping: 2, dead: 3 } as const;
+
+/** thread_info flags that make __switch_to take its slow path. */
+export const TIF_WORK_CTXSW = 1;
+
+export const stateField: FieldDefinition = {
+  name: 'task.state',
+  type: 'u8',
+  initial: 0,
+  per: 'task',
+};
+/** CPU the task is on, plus 1; 0 while it waits on no CPU. */
+export const onCpuField: FieldDefinition = {
+  name: 'task.on_cpu',
+  type: 'u8',
+  initial: 0,
+  per: 'task',
+};
+const tifField: FieldDefinition = {
+  name: 'thread_info.flags',
+  type: 'u32',
+  initial: 0,
+  per: 'task',
+};
+const pagefaultDisabledField: FieldDefinition = {
+  name: 'task.pagefault_disabled',
+  type: 'i32',
+  initial: 0,
+  per: 'task',
+};
+const waitColumnField: FieldDefinition = {
+  name: 'task.wait_on',
+  type: 'i32',
+  initial: -1,
+  per: 'task',
+};
+const waitIndexField: FieldDefinition = {
+  name: 'task.wait_index',
+  type: 'i32',
+  initial: 0,
+  per: 'task',
+};
+const waitValueField: FieldDefinition = {
+  name: 'task.wait_value',
+  type: 'i32',
+  initial: 0,
+  per: 'task',
+};
+const currentField: FieldDefinition = { name: 'current_task', type: 'u16', initial: 0, per: 'cpu' };
+
+/** What runs in a task: a list of calls; the record of a call ends with it. */
+export interface TaskCode {
+  readonly name: string;
+  readonly calls: readonly (() => void)[];
+  /** The idle task of a CPU repeats its calls for ever. */
+  readonly loop?: boolean;
+}
+
+export class Tasks {
+  readonly state: Column;
+  readonly onCpu: Column;
+  readonly tif: Column;
+  readonly pagefaultDisabled: Column;
+  readonly waitColumn: Column;
+  readonly waitIndex: Column;
+  readonly waitValue: Column;
+  readonly currentTask: Column;
+  readonly currentOfCpu: PerCpu;
+  readonly #machine: Machine;
+  readonly #code: (TaskCode | undefined)[] = [];
+
+  constructor(machine: Machine) {
+    this.#machine = machine;
+    this.state = machine.column(stateField);
+    this.onCpu = machine.column(onCpuField);
+    this.tif = machine.column(tifField);
+    this.pagefaultDisabled = machine.column(pagefaultDisabledField);
+    this.waitColumn = machine.column(waitColumnField);
+    this.waitIndex = machine.column(waitIndexField);
+    this.waitValue = machine.column(waitValueField);
+    this.currentTask = machine.column(currentField);
+    this.currentOfCpu = new PerCpu(this.currentTask);
+  }
+
+  /** `current`: constant for the running context, so no event can come before the read. */
+  get current(): number {
+    const { machine, values, id } = this.currentTask;
+    const hook = machine.hook;
+    return hook === null
+      ? (values[machine.cpu.index] as number)
+      : hook.operate(0, id, machine.cpu.index, 0, 0);
+  }
+
+  code(task: number): TaskCode {
+    const code = this.#code[task];
+    if (code === undefined) throw new RangeError(`task ${task} does not exist`);
+    return code;
+  }
+
+  /** What a task is called in reports: comm/index. */
+  nameOf(task: number): string {
+    return this.#code[task]?.name ?? `task ${task}`;
+  }
+
+  /** Takes the lowest free slot for a new task; it becomes runnable when its state is set. */
+  create(code: TaskCode): number {
+    for (let task = 0; task < this.state.values.length; task++) {
+      const state = this.state.get(task);
+      if (state !== TaskState.unused && state !== TaskState.dead) continue;
+      this.#code[task] = code;
+      return task;
+    }
+    throw new KernelError(ENOMEM, `no free task of ${this.state.values.length}: boot with more`);
+  }
+
+  /** copy_process: what the child starts with, field by field, as each field's owner declared. */
+  copyFields(parent: number, child: number): void {
+    for (const column of this.#machine.columns) {
+      const { per, fork, initial } = column.field;
+      if (per !== 'task' || column === this.state || column === this.onCpu) continue;
+      column.set(child, fork === 'copy' ? column.get(parent) : initial);
+    }
+  }
+
+  /** Whether the task could run: runnable, or asleep on a condition that now holds. */
+  isReady(task: number): boolean {
+    const state = this.state.values[task];
+    if (state === TaskState.running) return true;
+    if (state !== TaskState.sleeping) return false;
+    const column = this.#machine.columns[this.waitColumn.values[task] as number];
+    return column?.values[this.waitIndex.values[task] as number] === this.waitValue.values[task];
+  }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// The operations of the machine: everything that two contexts can see is touched by one of these.
+
+/**
+ * Kinds of machine operation. The operands a, b, c, d of each are in the trailing phrase.
+ *
+ * Kinds below `Op.boundary` are *local*: they concern only the context that performs them, so no event is
+ * delivered before them.
+ */
+export const Op = {
+  getLocal: 0, // column, index: a value that is constant for the running context (`current`)
+  mark: 1, // mark id, begin (1) or end (0), argument: opens or closes a window that checkers know by name
+  boundary: 2, // first kind with a boundary before it; not itself an operation
+  get: 2, // column, index
+  set: 3, // column, index, value
+  add: 4, // column, index, addend: read-modify-write, the new value is the result
+  exchange: 5, // column, index, value: the old value is the result
+  compareExchange: 6, // column, index, expected, value: the old value is the result
+  testAndSetBit: 7, // column, index, bit: the old bit is the result
+  testAndClearBit: 8, // column, index, bit: the old bit is the result
+  thisCpuGet: 9, // column: the executing CPU is the index, resolved at the operation, as %gs is
+  thisCpuSet: 10, // column, -, value
+  thisCpuAdd: 11, // column, -, addend: one instruction, the new value is the result
+  rdmsr: 12, // MSR
+  wrmsr: 13, // MSR, -, low 32 bits, high 32 bits
+  readCr: 14, // control register number
+  writeCr: 15, // control register number, -, value
+  cli: 16,
+  sti: 17,
+  pushfCli: 18, // local_irq_save: the old IF is the result
+  popfIf: 19, // local_irq_restore: IF
+  iret: 20, // IF to restore, 1 if it ends an NMI
+  load8: 21, // address
+  load16: 22, // address
+  load32: 23, // address
+  load64: 24, // address: the low half is the result, the high half in `Machine.resultHigh`
+  store8: 25, // address, -, value
+  store16: 26, // address, -, value
+  store32: 27, // address, -, value
+  store64: 28, // address, -, low half, high half
+  copy: 29, // destination address, source address, bytes
+  fill: 30, // address, byte, bytes
+  copyOut: 31, // address, host buffer handle, bytes, offset in the buffer
+  copyIn: 32, // address, host buffer handle, bytes, offset in the buffer
+  readEntry: 33, // physical address: low half, `Machine.resultHigh`
+  writeEntry: 34, // physical address, -, low half, high half
+  fillEntries: 35, // physical address, entries, low half, high half: one range of leaves, page frames ascending
+  invlpg: 36, // address
+  flushTlb: 37, // 1: global pages too
+  clwb: 38, // address, bytes: write back the lines of the range
+  sfence: 39,
+  lock: 40, // column, index, value: waits until the cell is 0, then sets it: one step
+  wait: 41, // column, index, value: goes on when the cell equals the value
+  switchStack: 42, // task: leaves this stack; continues when a switch to this task is made
+  choose: 43, // chooser, argument: software's alternatives, one is taken and is the result
+  halt: 44, // waits for an interrupt
+  sendIpi: 45, // CPU, vector
+} as const;
+
+/** One of the values of {@link Op}. */
+export type OpKind = (typeof Op)[keyof typeof Op];
+
+/** Set in an operation's kind: the instruction has an exception-table entry. */
+export const EXTABLE = 0x80;
+
+/** Set in an operation's kind: the access goes to memory that may need a page fault first (a user buffer). */
+export const FAULTABLE = 0x100;
+
+/** The kind without its flags. */
+export const KIND_MASK = 0x7f;
+
+/** Result of {@link Machine.execute} when the access faulted: see `Machine.fault`. Never a value of a cell. */
+export const FAULTED = -0x10000000000000;
+
+/** Result of an access whose fault was fixed up through the exception table. Never a value of a cell. */
+export const FIXED_UP = -0x10000000000001;
+
+/**
+ * Whoever is attached to the machine: a tracer, a source of events, the explorer.
+ *
+ * `operate` is called in place of each operation and gives its result; to perform the operation it calls
+ * `Machine.execute`.
+ */
+export interface OperationHook {
+  operate(kind: number, a: number, b: number, c: number, d: number): number;
+}
+
+/** Names of operation kinds, for traces. */
+export const opNames: readonly string[] = (() => {
+  const names: string[] = [];
+  for (const [name, kind] of Object.entries(Op)) if (name !== 'boundary') names[kind] = name;
+  return Object.freeze(names);
+})();
