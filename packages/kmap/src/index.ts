@@ -1,4 +1,3 @@
 // SPDX-License-Identifier: MIT
-
-/** The layer that this package is. */
-export const LAYER = 'kmap';
+export { kmapChoices } from './choices.ts';
+export { Kmap, kmap } from './kmap.ts';

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// kmap, kunmap, kmap_atomic, kunmap_atomic on 64-bit. [PATCH 13/17] kmap: Add stray write protection for
+// device pages, include/linux/highmem.h
+
+import { type Kernel, type KernelModule, PAGE_OFFSET } from '@pkslab/kernel';
+import { type Memremap, memremap } from '@pkslab/memremap';
+import { PAGE_SIZE } from '@pkslab/x86-cpu';
+import { kmapChoices } from './choices.ts';
+import { MapOwners } from './map-owners.ts';
+
+/** Short-term mappings of pages, which are named by their pfn. */
+export class Kmap {
+  readonly #kernel: Kernel;
+  readonly #memremap: Memremap;
+  readonly #owners: MapOwners | null;
+  readonly #hooked: boolean;
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.#memremap = kernel.module(memremap);
+    this.#owners = kernel.choice('kmapPolicy') === 'local' ? new MapOwners(kernel) : null;
+    this.#hooked = kernel.choice('kmapHook') === 'on';
+  }
+
+  /** kmap: the page's address, usable until kunmap. May sleep. */
+  kmap(pfn: number): number {
+    this.#enableAccess(pfn);
+    return PAGE_OFFSET + pfn * PAGE_SIZE;
+  }
+
+  kunmap(pfn: number): void {
+    this.#disableAccess(pfn);
+  }
+
+  /** kmap_atomic: preemption and page faults are off until kunmap_atomic. */
+  kmapAtomic(pfn: number): number {
+    const { preempt, tasks } = this.#kernel;
+    preempt.disable();
+    tasks.pagefaultDisabled.add(tasks.current, 1);
+    this.#enableAccess(pfn);
+    return PAGE_OFFSET + pfn * PAGE_SIZE;
+  }
+
+  /** kunmap_atomic: takes the address, as the macro does. */
+  kunmapAtomic(address: number): void {
+    const { preempt, tasks } = this.#kernel;
+    this.#disableAccess(Math.floor((address - PAGE_OFFSET) / PAGE_SIZE));
+    tasks.pagefaultDisabled.add(tasks.current, -1);
+    preempt.enable();
+  }
+
+  /** enable_access */
+  #enableAccess(pfn: number): void {
+    if (!this.#hooked || !this.#memremap.pagemaps.pageIsAccessProtected(pfn)) return;
+    this.#owners?.push(pfn);
+    this.#memremap.access.enable();
+  }
+
+  /** disable_access */
+  #disableAccess(pfn: number): void {
+    if (!this.#hooked || !this.#memremap.pagemaps.pageIsAccessProtected(pfn)) return;
+    this.#memremap.access.disable();
+    this.#owners?.pop();
+  }
+}
+
+/** kmap as a boot module; needs memremap. */
+export const kmap: KernelModule<Kmap> = {
+  name: 'kmap',
+  ...kmapChoices,
+  create: (kernel) => new Kmap(kernel),
+};

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+// The device key and who may use it now. [PATCH 12/17] memremap: Add zone device access protection
+
+import {
+  defineStaticKey,
+  type Kernel,
+  Mark,
+  type StaticKey,
+  type StaticKeyDefinition,
+} from '@pkslab/kernel';
+import { PKEY_DISABLE_ACCESS, type Pks } from '@pkslab/pks-core';
+import type { Column, FieldDefinition, Machine } from '@pkslab/x86-cpu';
+
+/** PKEY_INVALID (INT_MIN) */
+export const PKEY_INVALID = -0x8000_0000;
+
+/** dev_protection_static_key */
+export const devProtectionStaticKey: StaticKeyDefinition = defineStaticKey(
+  'dev_protection_static_key',
+);
+
+/** task->dev_page_access_ref: enables that are open. */
+export const devPageAccessRefField: FieldDefinition = {
+  name: 'dev_page_access_ref',
+  type: 'u32',
+  initial: 0,
+  per: 'task',
+};
+
+const devPagePkeyField: FieldDefinition = {
+  name: 'dev_page_pkey',
+  type: 'i32',
+  initial: PKEY_INVALID,
+  per: 'global',
+};
+
+/** dev_access_enable and dev_access_disable, with the count that lets them nest. */
+export class DevAccess {
+  readonly ref: Column;
+  readonly branch: StaticKey;
+  readonly #pkey: Column;
+  readonly #kernel: Kernel;
+  readonly #machine: Machine;
+  readonly #pks: Pks;
+  readonly #nested: boolean;
+  readonly #warns: boolean;
+
+  constructor(kernel: Kernel, pks: Pks) {
+    this.#kernel = kernel;
+    this.#machine = kernel.machine;
+    this.#pks = pks;
+    this.ref = kernel.machine.column(devPageAccessRefField);
+    this.#pkey = kernel.machine.column(devPagePkeyField);
+    this.branch = kernel.staticKey(devProtectionStaticKey);
+    this.#nested = kernel.choice('countNesting') === 'nested';
+    this.#warns = kernel.choice('underflow') === 'warns';
+    // One key for all device memory, allocated once and never freed; without one, protection is off.
+    kernel.initcall('subsys', () => {
+      const key = pks.keys.alloc('Device Memory');
+      this.#pkey.set(0, key < 0 ? PKEY_INVALID : key);
+    });
+    if (kernel.machine.features.pks && kernel.choice('entryCount') === 'saved') this.#hookEntry();
+  }
+
+  /** dev_page_pkey: the key, or PKEY_INVALID while there is none. */
+  get pkey(): number {
+    return this.#pkey.get(0);
+  }
+
+  /** dev_access_enable: the calling context may touch protected device memory. Any context; nests. */
+  enable(): void {
+    if (!this.branch.enabled) return;
+    const { current } = this.#kernel.tasks;
+    this.#machine.mark(Mark.grantUpdate, 1);
+    const flags = this.#machine.pushfCli();
+    const ref = this.ref.get(current);
+    if (ref === 0 || !this.#nested) this.#pks.pkrs.updateProtection(this.pkey, 0);
+    this.ref.set(current, (ref + 1) >>> 0);
+    this.#machine.popfIf(flags);
+    this.#machine.mark(Mark.grantUpdate, 0);
+    this.#machine.mark(Mark.grant, 1);
+  }
+
+  /** dev_access_disable: ends the innermost enable of the calling context. */
+  disable(): void {
+    if (!this.branch.enabled) return;
+    const { current } = this.#kernel.tasks;
+    this.#machine.mark(Mark.grant, 0);
+    this.#machine.mark(Mark.grantUpdate, 1);
+    const flags = this.#machine.pushfCli();
+    const ref = this.ref.get(current);
+    if (ref === 0 && this.#warns) {
+      this.#kernel.oops.warn('memremap: dev_access_disable without an enable');
+    } else {
+      this.ref.set(current, (ref - 1) >>> 0);
+      if (ref === 1 || !this.#nested) {
+        this.#pks.pkrs.updateProtection(this.pkey, PKEY_DISABLE_ACCESS);
+      }
+    }
+    this.#machine.popfIf(flags);
+    this.#machine.mark(Mark.grantUpdate, 0);
+  }
+
+  /** The count's part of idt_save_pkrs and idt_restore_pkrs. [PATCH 17/17] */
+  #hookEntry(): void {
+    const { slots, tasks, oops } = this.#kernel;
+    const word = slots.reserveEntryWord();
+    slots.entrySave.push((state) => {
+      state.words[word] = this.ref.get(tasks.current);
+      this.ref.set(tasks.current, 0);
+    });
+    slots.entryRestore.push((state) => {
+      if (this.ref.get(tasks.current) !== 0) {
+        oops.warnOnce('memremap: dev_page_access_ref != 0 on exception exit');
+      }
+      this.ref.set(tasks.current, state.words[word] as number);
+    });
+  }
+}

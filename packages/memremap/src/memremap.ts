@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// The module: what boot puts into the kernel.
+
+import type { Kernel, KernelModule } from '@pkslab/kernel';
+import { pksCore } from '@pkslab/pks-core';
+import { memremapChoices } from './choices.ts';
+import { DevAccess } from './dev-access.ts';
+import { Pagemaps } from './pagemap.ts';
+
+/** Device memory of one kernel. */
+export interface Memremap {
+  readonly access: DevAccess;
+  readonly pagemaps: Pagemaps;
+}
+
+/** memremap as a boot module; needs pks-core. */
+export const memremap: KernelModule<Memremap> = {
+  name: 'memremap',
+  ...memremapChoices,
+  create(kernel: Kernel): Memremap {
+    const access = new DevAccess(kernel, kernel.module(pksCore));
+    return { access, pagemaps: new Pagemaps(kernel, access) };
+  },
+};

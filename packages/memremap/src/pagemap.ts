@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// ZONE_DEVICE page maps and the pages in them. mm/memremap.c, include/linux/memremap.h
+
+import { EBUSY, EINVAL, ENOSPC, type Kernel, KernelError, type Mutex } from '@pkslab/kernel';
+import { type Column, type FieldDefinition, PAGE_SIZE } from '@pkslab/x86-cpu';
+import { type DevAccess, PKEY_INVALID } from './dev-access.ts';
+
+/** enum memory_type */
+export const MemoryType = { private: 1, fsDax: 2, generic: 3, devDax: 4 } as const;
+
+export const PGMAP_ALTMAP_VALID: number = 1 << 0;
+/** The pages of this map are to be protected with the device key. */
+export const PGMAP_PROT_ENABLED: number = 1 << 1;
+
+/** Pages of a memory section: 128 MiB, the unit in which a pfn finds its page map. */
+const PAGES_PER_SECTION = 32768;
+const SECTIONS = 65536;
+const MAX_PGMAPS = 16;
+
+const pgmapField = (name: string, type: FieldDefinition['type']): FieldDefinition => ({
+  name: `dev_pagemap.${name}`,
+  type,
+  initial: 0,
+  per: 'object',
+  count: MAX_PGMAPS,
+});
+
+const startField = pgmapField('start_pfn', 'address');
+const endField = pgmapField('end_pfn', 'address');
+const flagsField = pgmapField('flags', 'u32');
+const typeField = pgmapField('type', 'u8');
+const keyField = pgmapField('pkey', 'u8');
+
+/** mem_section: the page map that a section's pages belong to, plus 1; 0 for ordinary memory. */
+const sectionField: FieldDefinition = {
+  name: 'mem_section.pgmap',
+  type: 'u8',
+  initial: 0,
+  per: 'object',
+  count: SECTIONS,
+};
+
+/** struct dev_pagemap, as a driver fills it before memremap_pages. */
+export interface PagemapRequest {
+  /** Physical range, in multiples of 4 KiB; the start on a section boundary (128 MiB). */
+  readonly physical: number;
+  readonly size: number;
+  readonly type: number;
+  readonly flags: number;
+}
+
+/** A live page map: its number and where its first page is mapped. */
+export interface Pagemap {
+  readonly id: number;
+  readonly address: number;
+  /** The key in its mappings; 0 where it is not protected. */
+  readonly pkey: number;
+}
+
+export class Pagemaps {
+  readonly flags: Column;
+  readonly #kernel: Kernel;
+  readonly #access: DevAccess;
+  readonly #start: Column;
+  readonly #end: Column;
+  readonly #type: Column;
+  readonly #key: Column;
+  readonly #section: Column;
+  readonly #lock: Mutex;
+  readonly #dropKey: boolean;
+
+  constructor(kernel: Kernel, access: DevAccess) {
+    const { machine } = kernel;
+    this.#kernel = kernel;
+    this.#access = access;
+    this.#start = machine.column(startField);
+    this.#end = machine.column(endField);
+    this.flags = machine.column(flagsField);
+    this.#type = machine.column(typeField);
+    this.#key = machine.column(keyField);
+    this.#section = machine.column(sectionField);
+    this.#lock = kernel.mutex('memremap_lock');
+    this.#dropKey = kernel.choice('mapKey') === 'dropped';
+  }
+
+  /**
+   * memremap_pages: maps device memory into the direct map, with its struct pages.
+   *
+   * @throws {KernelError} EINVAL for a bad range or type, EBUSY for an overlap, ENOSPC past 16 maps.
+   */
+  memremapPages(request: PagemapRequest): Pagemap {
+    const { physical, size, type } = request;
+    check(request);
+    this.#lock.lock();
+    const id = this.#reserve(physical / PAGE_SIZE, (physical + size) / PAGE_SIZE);
+    const pkey = this.#protectionGet(request.flags);
+    this.flags.set(id, request.flags);
+    this.#type.set(id, type);
+    this.#key.set(id, pkey);
+    const { mm } = this.#kernel;
+    const address = mm.directAddress(physical);
+    mm.map(address, physical, size, { key: this.#dropKey ? 0 : pkey, writable: true });
+    for (const section of sections(physical, size)) this.#section.set(section, id + 1);
+    this.#lock.unlock();
+    return { id, address, pkey };
+  }
+
+  /** memunmap_pages: the mapping goes first, then the pages, then the static branch. */
+  memunmapPages(map: Pagemap): void {
+    this.#lock.lock();
+    const physical = this.#start.get(map.id) * PAGE_SIZE;
+    const size = this.#end.get(map.id) * PAGE_SIZE - physical;
+    for (const section of sections(physical, size)) this.#section.set(section, 0);
+    this.#kernel.mm.unmap(map.address, size);
+    this.#type.set(map.id, 0);
+    const flags = this.flags.exchange(map.id, 0);
+    if ((flags & PGMAP_PROT_ENABLED) !== 0 && map.pkey !== 0) this.#access.branch.dec();
+    this.#lock.unlock();
+  }
+
+  /** is_zone_device_page and page->pgmap in one read: the map's number, or −1. */
+  pgmapOf(pfn: number): number {
+    return this.#section.get(Math.floor(pfn / PAGES_PER_SECTION)) - 1;
+  }
+
+  /** page_is_access_protected: cheapest test first. [PATCH 12/17] */
+  pageIsAccessProtected(pfn: number): boolean {
+    if (!this.#access.branch.enabled) return false;
+    const id = this.pgmapOf(pfn);
+    return id >= 0 && (this.flags.get(id) & PGMAP_PROT_ENABLED) !== 0;
+  }
+
+  /** dev_protection_enable_get: the key for a map's protection, 0 where it has none. */
+  #protectionGet(flags: number): number {
+    if ((flags & PGMAP_PROT_ENABLED) === 0) return 0;
+    const { pkey } = this.#access;
+    if (pkey === PKEY_INVALID) return 0;
+    this.#access.branch.inc();
+    return pkey;
+  }
+
+  #reserve(start: number, end: number): number {
+    let free = -1;
+    for (let id = MAX_PGMAPS - 1; id >= 0; id--) {
+      if (this.#type.get(id) === 0) free = id;
+      else if (start < this.#end.get(id) && this.#start.get(id) < end) {
+        this.#lock.unlock();
+        throw new KernelError(EBUSY, `memremap_pages: the range overlaps page map ${id}`);
+      }
+    }
+    if (free < 0) {
+      this.#lock.unlock();
+      throw new KernelError(ENOSPC, `memremap_pages: all ${MAX_PGMAPS} page maps are in use`);
+    }
+    this.#start.set(free, start);
+    this.#end.set(free, end);
+    return free;
+  }
+}
+
+function check({ physical, size, type }: PagemapRequest): void {
+  if (physical % (PAGES_PER_SECTION * PAGE_SIZE) !== 0) {
+    throw new KernelError(
+      EINVAL,
+      `memremap_pages: 0x${physical.toString(16)} is not on a 128 MiB boundary`,
+    );
+  }
+  if (size <= 0 || size % PAGE_SIZE !== 0) {
+    throw new KernelError(
+      EINVAL,
+      `memremap_pages: size ${size} is not a positive multiple of 4096`,
+    );
+  }
+  if (type !== MemoryType.fsDax && type !== MemoryType.devDax && type !== MemoryType.generic) {
+    throw new KernelError(
+      EINVAL,
+      `memremap_pages: memory type ${type} is not one of FS_DAX, GENERIC, DEVDAX`,
+    );
+  }
+}
+
+function sections(physical: number, size: number): number[] {
+  const first = physical / PAGE_SIZE / PAGES_PER_SECTION;
+  const count = Math.ceil(size / PAGE_SIZE / PAGES_PER_SECTION);
+  return Array.from({ length: count }, (_, i) => first + i);
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// Keys: who has which. [PATCH 05/17] x86/pks: Add PKS kernel API, [PATCH 06/17] x86/pks: Add a debugfs file
+
+import { EINVAL, ENOSPC, type Kernel, type Mutex } from '@pkslab/kernel';
+import type { Column, FieldDefinition } from '@pkslab/x86-cpu';
+import { PKEY_DISABLE_ACCESS, PKS_KERN_DEFAULT_KEY, PKS_NUM_KEYS } from './pkr.ts';
+import type { Pkrs } from './pkrs.ts';
+
+/** pks_key_allocation_map: a bit a key. */
+const allocationMapField: FieldDefinition = {
+  name: 'pks_key_allocation_map',
+  type: 'u32',
+  initial: 1,
+  per: 'global',
+};
+
+/** pks_key_users: the owner's name, as a number of the name table plus 1; 0 is NULL. */
+const keyUsersField: FieldDefinition = {
+  name: 'pks_key_users',
+  type: 'u16',
+  initial: 0,
+  per: 'object',
+  count: PKS_NUM_KEYS,
+};
+
+export class KeyAllocator {
+  readonly #kernel: Kernel;
+  readonly #pkrs: Pkrs;
+  readonly #map: Column;
+  readonly #users: Column;
+  readonly #lock: Mutex;
+  readonly #names: string[] = ['kernel'];
+  readonly #checked: boolean;
+
+  constructor(kernel: Kernel, pkrs: Pkrs) {
+    this.#kernel = kernel;
+    this.#pkrs = pkrs;
+    this.#map = kernel.machine.column(allocationMapField);
+    this.#users = kernel.machine.column(keyUsersField);
+    this.#lock = kernel.mutex('pks_lock');
+    this.#checked = kernel.choice('freePolicy') === 'checked';
+    this.#users.values[PKS_KERN_DEFAULT_KEY] = 1;
+    kernel.initcall('late', () => {
+      if (!kernel.machine.features.pks) return;
+      kernel.debugfs.createFile('x86/pks_keys_allocated', {
+        mode: 0o400,
+        read: () => this.showAllocated(),
+      });
+    });
+  }
+
+  /**
+   * pks_key_alloc: the lowest free key, or −EINVAL without PKS, or −ENOSPC when all 15 are taken.
+   *
+   * May sleep. The key is access-disabled in every thread that never changed it.
+   */
+  alloc(pkeyUser: string): number {
+    if (!this.#kernel.machine.features.pks) return -EINVAL;
+    this.#lock.lock();
+    let nr: number;
+    do nr = firstZero(this.#map.get(0));
+    while (nr < PKS_NUM_KEYS && this.#map.testAndSetBit(0, nr) !== 0);
+    if (nr < PKS_NUM_KEYS) {
+      this.#users.set(nr, this.#nameNumber(pkeyUser));
+    } else {
+      this.#kernel.print(`x86/pkeys: Cannot allocate supervisor key for ${pkeyUser}.`);
+      nr = -ENOSPC;
+    }
+    this.#lock.unlock();
+    return nr;
+  }
+
+  /** pks_key_free: gives a key back. May sleep. Closes it in the calling thread only. */
+  free(pkey: number): void {
+    if (!this.#kernel.machine.features.pks) return;
+    if (pkey >= PKS_NUM_KEYS || pkey <= PKS_KERN_DEFAULT_KEY) return;
+    this.#lock.lock();
+    if (this.#map.testAndClearBit(0, pkey) === 0 && this.#checked) {
+      this.#kernel.oops.warn(`x86/pkeys: free of key ${pkey}, which is not allocated`);
+    } else {
+      this.#users.set(pkey, 0);
+      this.#pkrs.updateProtection(pkey, PKEY_DISABLE_ACCESS);
+    }
+    this.#lock.unlock();
+  }
+
+  /** The text of x86/pks_keys_allocated: `%d: %s` for each key in use. */
+  showAllocated(): string {
+    this.#lock.lock();
+    const map = this.#map.get(0);
+    let text = '';
+    for (let key = 0; key < PKS_NUM_KEYS; key++) {
+      if (((map >>> key) & 1) === 0) continue;
+      text += `${key}: ${this.#names[this.#users.get(key) - 1] ?? '(null)'}\n`;
+    }
+    this.#lock.unlock();
+    return text;
+  }
+
+  #nameNumber(name: string): number {
+    const known = this.#names.indexOf(name);
+    return known >= 0 ? known + 1 : this.#names.push(name);
+  }
+}
+
+/** ffz: the lowest clear bit. */
+function firstZero(map: number): number {
+  let bit = 0;
+  while (bit < 32 && ((map >>> bit) & 1) === 1) bit++;
+  return bit;
+}

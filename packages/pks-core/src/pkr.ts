@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// The pair of bits that a key has in PKRU and PKRS. [PATCH 01/17] x86/pkeys: Create pkeys_internal.h,
+// [PATCH 02/17] x86/fpu: Refactor arch_set_user_pkey_access()
+
+export const PKR_AD_BIT = 0x1; // access disable
+export const PKR_WD_BIT = 0x2; // write disable
+export const PKR_BITS_PER_PKEY = 2;
+
+/** Rights as callers ask for them; the values are those of pkey_alloc(2). */
+export const PKEY_DISABLE_ACCESS = 0x1;
+export const PKEY_DISABLE_WRITE = 0x2;
+
+/** PKS_NUM_KEYS */
+export const PKS_NUM_KEYS = 16;
+/** PKS_KERN_DEFAULT_KEY: the key of every page that asks for none. */
+export const PKS_KERN_DEFAULT_KEY = 0;
+/** INIT_PKRS_VALUE: access disabled for keys 1 to 15, key 0 open. */
+export const INIT_PKRS_VALUE = 0x5555_5554;
+
+/** PKR_AD_KEY: the access-disable bit of a key, in its place. */
+export function pkrAdKey(pkey: number): number {
+  return (PKR_AD_BIT << (pkey * PKR_BITS_PER_PKEY)) >>> 0;
+}
+
+/**
+ * get_new_pkr: a register value with the pair of one key replaced.
+ *
+ * @example
+ * getNewPkr(0x55555554, 1, 0); // => 0x55555550
+ */
+export function getNewPkr(oldPkr: number, pkey: number, initVal: number): number {
+  const shift = pkey * PKR_BITS_PER_PKEY;
+  let pair = 0;
+  if ((initVal & PKEY_DISABLE_ACCESS) !== 0) pair |= PKR_AD_BIT;
+  if ((initVal & PKEY_DISABLE_WRITE) !== 0) pair |= PKR_WD_BIT;
+  return ((oldPkr & ~(0b11 << shift)) | (pair << shift)) >>> 0;
+}
