@@ -8,6 +8,7 @@ export const CHUNK_SIZE: number = 2 * 1024 * 1024;
 export const LINE_SIZE = 64;
 
 const LINES_PER_CHUNK = CHUNK_SIZE / LINE_SIZE;
+const WORDS_PER_CHUNK = LINES_PER_CHUNK / 32;
 
 /**
  * What stands behind a persistent range of physical memory: a file, an array, a network.
@@ -29,6 +30,9 @@ export class Chunk {
   /** Lines stored to and not yet written back: a bit a line; persistent ranges only. */
   readonly dirty: Int32Array | null;
   dirtyLines = 0;
+  /** Lines written back by `clwb` and not yet fenced: a bit a line; persistent ranges only. */
+  readonly pending: Int32Array | null;
+  pendingLines = 0;
 
   constructor(region: Region | null, index: number) {
     const buffer = new ArrayBuffer(CHUNK_SIZE);
@@ -36,7 +40,8 @@ export class Chunk {
     this.words = new Int32Array(buffer);
     this.region = region;
     this.index = index;
-    this.dirty = region === null ? null : new Int32Array(LINES_PER_CHUNK / 32);
+    this.dirty = region === null ? null : new Int32Array(WORDS_PER_CHUNK);
+    this.pending = region === null ? null : new Int32Array(WORDS_PER_CHUNK);
   }
 }
 
@@ -45,14 +50,33 @@ export class Region {
   readonly base: number;
   readonly size: number;
   readonly backing: Backing;
-  /** Lines written back by `clwb` and not yet fenced, as physical line numbers. */
-  readonly writtenBack: Set<number> = new Set();
+  /** Indices of the chunks that have lines written back and not yet fenced. */
+  readonly pendingChunks: Set<number> = new Set();
 
   constructor(base: number, size: number, backing: Backing) {
     this.base = base;
     this.size = size;
     this.backing = backing;
   }
+}
+
+/** Sees what becomes of stores to persistent memory, as they happen: for logs of crash tests. */
+export interface PersistenceObserver {
+  /** Before `length` bytes at an offset of a chunk change. */
+  storing(chunk: Chunk, offset: number, length: number): void;
+  /** Lines of a chunk, a bit a line from line `word` times 32 on, are on their way. */
+  writingBack(chunk: Chunk, word: number, lines: number): void;
+  /** Before the lines written back so far reach their media. */
+  fencing(): void;
+}
+
+/** What is kept of an evicted chunk: the lines that its backing does not have yet. */
+interface Spill {
+  readonly region: Region;
+  readonly lines: Uint16Array;
+  /** Of each line: 1 dirty, 2 written back, 3 both. */
+  readonly states: Uint8Array;
+  readonly bytes: Uint8Array;
 }
 
 /** A physical address at which no memory is installed. */
@@ -72,7 +96,8 @@ export class BusError extends RangeError {
  * The physical memory of a machine: RAM from address 0, and persistent regions above it.
  *
  * Nothing is allocated until it is touched. `residentLimit` bounds how many chunks of persistent regions
- * stay in host memory: past it, clean ones are dropped, oldest first, and read again when touched.
+ * stay in host memory: past it the oldest is dropped, and read again when touched; of a chunk with lines that
+ * its backing does not have yet, those lines are kept aside.
  */
 export class PhysicalMemory {
   readonly ramSize: number;
@@ -80,8 +105,11 @@ export class PhysicalMemory {
   residentLimit: number = Number.POSITIVE_INFINITY;
   /** Called before a chunk leaves host memory: caches of its views must go. */
   onEvict: (chunk: Chunk) => void = () => {};
+  /** Whoever logs stores to persistent memory, or null. */
+  persistence: PersistenceObserver | null = null;
   #chunks: (Chunk | null)[];
   readonly #resident = new Set<Chunk>();
+  readonly #spilled = new Map<number, Spill>();
 
   constructor(ramSize: number) {
     this.ramSize = ramSize;
@@ -108,10 +136,33 @@ export class PhysicalMemory {
     return region;
   }
 
+  /** Takes a region away, and with it every store that was not written back and fenced. */
   removeRegion(region: Region): void {
-    for (const chunk of [...this.#resident]) if (chunk.region === region) this.#drop(chunk);
+    this.discard(region);
     const at = this.regions.indexOf(region);
     if (at >= 0) this.regions.splice(at, 1);
+  }
+
+  /** Forgets what the caches hold of a region: every store that was not written back and fenced is lost. */
+  discard(region: Region): void {
+    for (const [index, spill] of this.#spilled) {
+      if (spill.region === region) this.#spilled.delete(index);
+    }
+    for (const chunk of [...this.#resident]) if (chunk.region === region) this.#forget(chunk);
+    region.pendingChunks.clear();
+  }
+
+  /** Writes back every line of a region that was stored to, and fences: what the caches do in their own time. */
+  drain(region: Region): void {
+    for (const chunk of this.#resident) {
+      if (chunk.region !== region || chunk.dirtyLines === 0) continue;
+      this.writeBack(chunk.index * CHUNK_SIZE, CHUNK_SIZE);
+    }
+    // After those in host memory, for bringing these back may spill one of them.
+    for (const [index, { region: owner }] of [...this.#spilled]) {
+      if (owner === region) this.writeBack(index * CHUNK_SIZE, CHUNK_SIZE);
+    }
+    this.fence();
   }
 
   /** The chunk that holds a physical address, made or read in if this is the first touch. */
@@ -123,7 +174,7 @@ export class PhysicalMemory {
 
   #touch(index: number, address: number): Chunk {
     const region = address < this.ramSize ? null : this.#regionAt(address);
-    if (region !== null && this.#resident.size >= this.residentLimit) this.#evictOne();
+    if (region !== null && this.#resident.size >= this.residentLimit) this.#evictOldest();
     const chunk = new Chunk(region, index);
     if (region !== null) {
       const offset = index * CHUNK_SIZE - region.base;
@@ -132,6 +183,8 @@ export class PhysicalMemory {
         chunk.bytes.subarray(0, Math.min(CHUNK_SIZE, region.size - offset)),
       );
       this.#resident.add(chunk);
+      const spill = this.#spilled.get(index);
+      if (spill !== undefined) this.#unspill(chunk, spill);
     }
     while (this.#chunks.length <= index) this.#chunks.push(null);
     this.#chunks[index] = chunk;
@@ -145,80 +198,163 @@ export class PhysicalMemory {
     throw new BusError(address);
   }
 
-  #evictOne(): void {
+  #evictOldest(): void {
     for (const chunk of this.#resident) {
-      if (chunk.dirtyLines > 0 || hasWrittenBack(chunk)) continue;
-      this.#drop(chunk);
+      if (chunk.dirtyLines > 0 || chunk.pendingLines > 0) this.#spill(chunk);
+      this.#forget(chunk);
       return;
     }
   }
 
-  #drop(chunk: Chunk): void {
+  #forget(chunk: Chunk): void {
     this.onEvict(chunk);
     this.#resident.delete(chunk);
     this.#chunks[chunk.index] = null;
+  }
+
+  #spill(chunk: Chunk): void {
+    const { region, dirty, pending } = chunk;
+    if (region === null || dirty === null || pending === null) return;
+    const lines: number[] = [];
+    for (let word = 0; word < WORDS_PER_CHUNK; word++) {
+      const either = (dirty[word] as number) | (pending[word] as number);
+      for (let rest = either; rest !== 0; rest &= rest - 1) lines.push(word * 32 + lowestBit(rest));
+    }
+    const states = lines.map((line) => bitOf(dirty, line) | (bitOf(pending, line) << 1));
+    const bytes = new Uint8Array(lines.length * LINE_SIZE);
+    for (const [i, line] of lines.entries()) {
+      const start = line * LINE_SIZE;
+      bytes.set(chunk.bytes.subarray(start, start + LINE_SIZE), i * LINE_SIZE);
+    }
+    const spill = {
+      region,
+      bytes,
+      lines: Uint16Array.from(lines),
+      states: Uint8Array.from(states),
+    };
+    this.#spilled.set(chunk.index, spill);
+  }
+
+  #unspill(chunk: Chunk, { lines, states, bytes }: Spill): void {
+    for (const [i, line] of lines.entries()) {
+      chunk.bytes.set(bytes.subarray(i * LINE_SIZE, (i + 1) * LINE_SIZE), line * LINE_SIZE);
+      const state = states[i] as number;
+      if ((state & 1) !== 0) chunk.dirtyLines += setBit(chunk.dirty, line);
+      if ((state & 2) !== 0) chunk.pendingLines += setBit(chunk.pending, line);
+    }
+    this.#spilled.delete(chunk.index);
   }
 
   /** Marks the lines of a range as stored to; a range within one chunk of a persistent region. */
   markDirty(chunk: Chunk, offset: number, length: number): void {
     const dirty = chunk.dirty;
     if (dirty === null) return;
+    this.persistence?.storing(chunk, offset, length);
+    const first = offset >>> 6;
     const last = (offset + length - 1) >>> 6;
-    for (let line = offset >>> 6; line <= last; line++) {
-      const word = line >>> 5;
-      const bit = 1 << (line & 31);
+    for (let word = first >>> 5; word <= last >>> 5; word++) {
       const old = dirty[word] as number;
-      if ((old & bit) === 0) {
-        dirty[word] = old | bit;
-        chunk.dirtyLines++;
-      }
+      const fresh = linesOfWord(word, first, last) & ~old;
+      if (fresh === 0) continue;
+      dirty[word] = old | fresh;
+      chunk.dirtyLines += countBits(fresh);
     }
   }
 
   /** CLWB of each line of a range: dirty lines are on their way, durable at the next fence. */
   writeBack(address: number, length: number): void {
     const end = address + length;
-    for (let line = Math.floor(address / LINE_SIZE); line * LINE_SIZE < end; line++) {
-      const chunk = this.chunkAt(line * LINE_SIZE);
-      const dirty = chunk.dirty;
-      if (dirty === null || chunk.region === null) return;
-      const within = line % LINES_PER_CHUNK;
-      const bit = 1 << (within & 31);
-      const word = within >>> 5;
-      if (((dirty[word] as number) & bit) === 0) continue;
-      dirty[word] = (dirty[word] as number) & ~bit;
-      chunk.dirtyLines--;
-      chunk.region.writtenBack.add(line);
+    for (let at = address; at < end; ) {
+      const index = Math.floor(at / CHUNK_SIZE);
+      const next = Math.min(end, (index + 1) * CHUNK_SIZE);
+      // Lines of a chunk that is neither here nor spilled are clean.
+      const chunk = this.#spilled.has(index) ? this.chunkAt(at) : (this.#chunks[index] ?? null);
+      if (chunk !== null && chunk.dirtyLines > 0) {
+        const first = (at - index * CHUNK_SIZE) >>> 6;
+        this.#writeBackLines(chunk, first, (next - 1 - index * CHUNK_SIZE) >>> 6);
+      }
+      at = next;
     }
+  }
+
+  #writeBackLines(chunk: Chunk, first: number, last: number): void {
+    const { region, dirty, pending } = chunk;
+    if (region === null || dirty === null || pending === null) return;
+    for (let word = first >>> 5; word <= last >>> 5; word++) {
+      const taken = (dirty[word] as number) & linesOfWord(word, first, last);
+      if (taken === 0) continue;
+      this.persistence?.writingBack(chunk, word, taken);
+      dirty[word] = (dirty[word] as number) & ~taken;
+      chunk.dirtyLines -= countBits(taken);
+      chunk.pendingLines += countBits(taken & ~(pending[word] as number));
+      pending[word] = (pending[word] as number) | taken;
+    }
+    if (chunk.pendingLines > 0) region.pendingChunks.add(chunk.index);
   }
 
   /** SFENCE: lines written back so far reach their media, neighbours in one write. */
   fence(): void {
+    this.persistence?.fencing();
     for (const region of this.regions) {
-      if (region.writtenBack.size === 0) continue;
-      const lines = Float64Array.from(region.writtenBack).sort();
-      region.writtenBack.clear();
-      for (let i = 0; i < lines.length; ) {
-        const first = lines[i] as number;
-        let count = 1;
-        while (lines[i + count] === first + count && (first + count) % LINES_PER_CHUNK !== 0)
-          count++;
-        const chunk = this.chunkAt(first * LINE_SIZE);
-        const start = (first % LINES_PER_CHUNK) * LINE_SIZE;
-        region.backing.write(
-          first * LINE_SIZE - region.base,
-          chunk.bytes.subarray(start, start + count * LINE_SIZE),
-        );
-        i += count;
+      if (region.pendingChunks.size === 0) continue;
+      const indices = [...region.pendingChunks].sort((a, b) => a - b);
+      for (const index of indices) {
+        this.#fenceChunk(region, this.chunkAt(index * CHUNK_SIZE));
+        region.pendingChunks.delete(index);
       }
+    }
+  }
+
+  /** A line leaves the bitmap once the backing has it, so that one which throws loses nothing. */
+  #fenceChunk(region: Region, chunk: Chunk): void {
+    const pending = chunk.pending;
+    if (pending === null) return;
+    const offset = chunk.index * CHUNK_SIZE - region.base;
+    for (let line = 0; chunk.pendingLines > 0; ) {
+      const word = pending[line >>> 5] as number;
+      if (word === 0) {
+        line = ((line >>> 5) + 1) * 32;
+        continue;
+      }
+      if (bitOf(pending, line) === 0) {
+        line++;
+        continue;
+      }
+      let end = line + 1;
+      while (end < LINES_PER_CHUNK && bitOf(pending, end) === 1) end++;
+      const bytes = chunk.bytes.subarray(line * LINE_SIZE, end * LINE_SIZE);
+      region.backing.write(offset + line * LINE_SIZE, bytes);
+      for (let i = line; i < end; i++) {
+        pending[i >>> 5] = (pending[i >>> 5] as number) & ~(1 << (i & 31));
+      }
+      chunk.pendingLines -= end - line;
+      line = end;
     }
   }
 }
 
-function hasWrittenBack(chunk: Chunk): boolean {
-  const first = chunk.index * LINES_PER_CHUNK;
-  for (const line of chunk.region?.writtenBack ?? []) {
-    if (line >= first && line < first + LINES_PER_CHUNK) return true;
-  }
-  return false;
+/** Which bits of a bitmap's word lie within lines first to last. */
+function linesOfWord(word: number, first: number, last: number): number {
+  const from = word === first >>> 5 ? -1 << (first & 31) : -1;
+  return word === last >>> 5 ? from & (-1 >>> (31 - (last & 31))) : from;
+}
+
+function bitOf(bitmap: Int32Array, line: number): number {
+  return ((bitmap[line >>> 5] as number) >>> (line & 31)) & 1;
+}
+
+function setBit(bitmap: Int32Array | null, line: number): number {
+  if (bitmap === null) return 0;
+  bitmap[line >>> 5] = (bitmap[line >>> 5] as number) | (1 << (line & 31));
+  return 1;
+}
+
+function lowestBit(word: number): number {
+  return 31 - Math.clz32(word & -word);
+}
+
+function countBits(word: number): number {
+  const pairs = word - ((word >>> 1) & 0x5555_5555);
+  const nibbles = (pairs & 0x3333_3333) + ((pairs >>> 2) & 0x3333_3333);
+  return Math.imul((nibbles + (nibbles >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24;
 }
