@@ -1,26 +1,104 @@
 // SPDX-License-Identifier: MIT
-// The pkslab command.
+// The pkslab command: finds the command by its name and hands it the rest.
 
 import { readFileSync } from 'node:fs';
-import { cac } from 'cac';
+import { type Command, type Io, suggestion } from './options.ts';
+
+interface Entry {
+  readonly summary: string;
+  /** Only the command that was asked for is loaded. */
+  load(): Promise<Command>;
+}
+
+const commands: Readonly<Record<string, Entry>> = {
+  demo: {
+    summary: 'Run SQLite on protected persistent memory while a buggy driver fires stray writes',
+    load: async () => (await import('./commands/demo.ts')).demo,
+  },
+  explore: {
+    summary: 'Run scenarios under every interleaving and print the shortest one that breaks them',
+    load: async () => (await import('./commands/explore.ts')).explore,
+  },
+  decode: {
+    summary: 'Explain a PKRS value, a page-table entry or a page-fault error code',
+    load: async () => (await import('./commands/decode.ts')).decode,
+  },
+  walk: {
+    summary: 'Walk the page tables of the booted stack, level by level',
+    load: async () => (await import('./commands/walk.ts')).walk,
+  },
+  conformance: {
+    summary: 'Check the access-rights model against recorded answers of other implementations',
+    load: async () => (await import('./commands/conformance.ts')).conformance,
+  },
+};
+
+const processIo: Io = {
+  stdout: (text) => void process.stdout.write(text),
+  stderr: (text) => void process.stderr.write(text),
+};
+
+/** Runs the command line and gives the status to exit with. */
+export async function main(args: readonly string[], io: Io = processIo): Promise<number> {
+  const [name = '', ...rest] = args;
+  if (name === '--version' || name === '-v') {
+    io.stdout(`pkslab ${version()}\n`);
+    return 0;
+  }
+  const help = name === '--help' || name === '-h' || name === 'help';
+  if (help) return printHelp(rest[0], io);
+  if (name === '') {
+    io.stderr(overview());
+    return 2;
+  }
+  const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (entry === undefined) return unknown(name, io);
+  try {
+    return await (await entry.load())(rest, io);
+  } catch (error) {
+    // Commands report what they expect; what is left is ours to explain, or a bug.
+    const known = error instanceof Error && 'errno' in error;
+    const text = error instanceof Error && !known ? (error.stack ?? error.message) : String(error);
+    io.stderr(`pkslab ${name}: ${text}\n`);
+    return 1;
+  }
+}
+
+/** `pkslab help demo` is `pkslab demo --help`. */
+async function printHelp(name: string | undefined, io: Io): Promise<number> {
+  if (name === undefined || name.startsWith('-')) {
+    io.stdout(overview());
+    return 0;
+  }
+  return main([name, '--help'], io);
+}
+
+function unknown(name: string, io: Io): number {
+  const what = name.startsWith('-') ? 'option' : 'command';
+  const names = what === 'option' ? ['--help', '--version'] : Object.keys(commands);
+  io.stderr(`pkslab: unknown ${what} ${name}.${suggestion(name, names)}\nTry: pkslab --help\n`);
+  return 2;
+}
+
+function overview(): string {
+  const names = Object.keys(commands);
+  const width = Math.max(...names.map((name) => name.length));
+  const rows = names.map((name) => `  ${name.padEnd(width)}  ${commands[name]?.summary}`);
+  return [
+    'Usage: pkslab COMMAND [arguments]',
+    '',
+    'The Linux supervisor-protection-key series on a simulated machine.',
+    '',
+    ...rows,
+    '',
+    '  pkslab COMMAND --help   Arguments and options of a command',
+    '  pkslab --version        The version',
+    '',
+  ].join('\n');
+}
 
 /** The version in package.json, which is one folder up from src and from dist alike. */
 function version(): string {
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
-}
-
-/** Runs the command line and gives the status to exit with. */
-export async function main(args: readonly string[]): Promise<number> {
-  const cli = cac('pkslab');
-  cli
-    .command('demo', 'Show what the laboratory does')
-    .option('--seed <number>', 'What the choices are made from', { default: 0 })
-    .action(({ seed }: { seed: number }) => {
-      process.stdout.write(`pkslab: there is no demo yet (seed ${seed})\n`);
-    });
-  cli.help();
-  cli.version(version());
-  cli.parse(['node', 'pkslab', ...args]);
-  return 0;
 }

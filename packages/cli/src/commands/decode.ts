@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// pkslab decode: what the bits of a value mean.
+
+import { type Decoded, decodeErrorCode, decodePkrs, decodePte } from '../decode.ts';
+import {
+  type Arguments,
+  type Command,
+  type CommandSpec,
+  runCommand,
+  suggestion,
+  UsageError,
+} from '../options.ts';
+
+const KINDS: Readonly<Record<string, (value: bigint) => Decoded>> = {
+  pkrs: decodePkrs,
+  pte: decodePte,
+  'error-code': decodeErrorCode,
+};
+
+const spec = {
+  name: 'decode',
+  summary: 'Explains a value bit by bit.',
+  options: { json: { type: 'boolean', help: 'Print one JSON document on stdout' } },
+  positionals: [
+    { name: 'WHAT', help: 'pkrs, pte or error-code' },
+    { name: 'VALUE', help: 'The value, in hex (0x…) or decimal' },
+  ],
+  examples: [
+    'pkslab decode pkrs 0x55555550',
+    'pkslab decode pte 0x8800000100000063',
+    'pkslab decode error-code 0x23',
+  ],
+} as const satisfies CommandSpec;
+
+/** `pkslab decode WHAT VALUE` */
+export const decode: Command = (args, io) =>
+  runCommand(spec, args, io, (parsed) => {
+    const { value, result } = decoded(parsed);
+    io.stdout(parsed.options.json ? json(value, result) : text(value, result));
+    return 0;
+  });
+
+function decoded({ positionals }: Arguments<typeof spec>): { value: bigint; result: Decoded } {
+  const [what = '', given = ''] = positionals;
+  const kind = Object.hasOwn(KINDS, what) ? KINDS[what] : undefined;
+  if (kind === undefined) {
+    const names = Object.keys(KINDS);
+    const hint = suggestion(what, names);
+    throw new UsageError(`cannot decode ${what}: there is ${names.join(', ')}.${hint}`);
+  }
+  const value = numberOf(given);
+  try {
+    return { value, result: kind(value) };
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`${what} ${given}: ${error.message}`);
+    throw error;
+  }
+}
+
+function numberOf(given: string): bigint {
+  const digits = given.replaceAll('_', '');
+  if (/^(0x[0-9a-f]+|\d+)$/i.test(digits)) return BigInt(digits);
+  if (/^[0-9a-f]+$/i.test(digits)) {
+    throw new UsageError(`${given}: hex needs its prefix: 0x${digits}`);
+  }
+  throw new UsageError(`${given}: expected a number such as 0x55555554`);
+}
+
+function hex(value: bigint): string {
+  return `0x${value.toString(16)}`;
+}
+
+function text(value: bigint, { what, fields, summary }: Decoded): string {
+  const places = Math.max(...fields.map(({ bits }) => bits.length));
+  const names = Math.max(...fields.map(({ name }) => name.length));
+  const rows = fields.map(
+    ({ bits, name, value: field, meaning }) =>
+      `  ${bits.padStart(places)}  ${name.padEnd(names)}  ${hex(field).padStart(4)}  ${meaning}`,
+  );
+  return `${what} ${hex(value)}: ${summary}\n${rows.join('\n')}\n`;
+}
+
+function json(value: bigint, { what, fields, summary }: Decoded): string {
+  const document = {
+    version: 1,
+    what,
+    value: hex(value),
+    summary,
+    fields: fields.map((field) => ({ ...field, value: hex(field.value) })),
+  };
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
