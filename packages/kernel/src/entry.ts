@@ -70,8 +70,8 @@ export class Entry implements EventHandlers {
 
   /** common_interrupt */
   interrupt(vector: number, interruptFlag: number): void {
-    const regs: Regs = { interruptFlag, fixup: false, vector };
     const state = this.#idtentryEnter();
+    const regs: Regs = { interruptFlag, fixup: false, vector, state };
     this.#preempt.count.add(HARDIRQ_OFFSET);
     this.#beginBody(vector);
     this.#irqHandlers.get(vector)?.();
@@ -103,13 +103,14 @@ export class Entry implements EventHandlers {
     for (const handler of this.#nmiHandlers) handler();
     this.#endBody();
     if (this.#nmiCovered) this.#restore(state);
+    this.#machine.mark(Mark.restored, 1);
     this.#preempt.count.add(-NMI_OFFSET - HARDIRQ_OFFSET);
   }
 
   /** exc_page_fault */
   pageFault(errorCode: number, address: number, interruptFlag: number, fixup: boolean): number {
-    const regs: Regs = { interruptFlag, fixup, vector: 14 };
     const state = this.#idtentryEnter();
+    const regs: Regs = { interruptFlag, fixup, vector: 14, state };
     this.#beginBody(14);
     const outcome = this.handlePageFault(regs, errorCode, address);
     this.#endBody();
@@ -120,8 +121,8 @@ export class Entry implements EventHandlers {
 
   /** exc_general_protection */
   generalProtection(errorCode: number, interruptFlag: number, fixup: boolean): number {
-    const regs: Regs = { interruptFlag, fixup, vector: 13 };
     const state = this.#idtentryEnter();
+    const regs: Regs = { interruptFlag, fixup, vector: 13, state };
     this.#beginBody(13);
     const outcome = this.handleGeneralProtection(regs, errorCode);
     this.#endBody();
@@ -153,7 +154,6 @@ export class Entry implements EventHandlers {
   #restore(state: EntryState): void {
     const { entryRestore } = this.#slots;
     for (let i = entryRestore.length - 1; i >= 0; i--) entryRestore[i]?.(state);
-    this.#machine.mark(Mark.restored, 1);
   }
 
   /** idtentry_enter: the simulated kernel interrupts kernel code only; user entry has INIT already. */
@@ -167,6 +167,7 @@ export class Entry implements EventHandlers {
   /** idtentry_exit */
   #idtentryExit(regs: Regs, state: EntryState): void {
     this.#restore(state);
+    this.#machine.mark(Mark.restored, 1);
     if (regs.interruptFlag === 0) return;
     if (this.#preempt.count.read() !== 0) return;
     if (this.#preempt.needResched.read() !== 0) this.#sched.preemptScheduleIrq();

@@ -9,6 +9,12 @@ import type { Scheduler } from './sched.ts';
 import type { Regs, Slots } from './slots.ts';
 import type { Tasks } from './task.ts';
 
+/**
+ * Set in the error code of a fault that a source of events delivers on a user buffer: waiting resolves it.
+ * Not a bit of the hardware's. A fault that the machine itself raises in the user half is a wild pointer.
+ */
+export const PF_USER_MEMORY: number = 1 << 30;
+
 export class FaultHandler {
   readonly #machine: Machine;
   readonly #preempt: Preempt;
@@ -56,8 +62,9 @@ export class FaultHandler {
 
   /** do_user_addr_fault: the page comes from somewhere slow, so the task may sleep here. */
   #userAddress(regs: Regs, errorCode: number, address: number): number {
+    if ((errorCode & PF_USER_MEMORY) === 0) return this.#noContext(regs, errorCode, address);
     const disabled = this.#tasks.pagefaultDisabled.get(this.#tasks.current) !== 0;
-    if (disabled || this.#preempt.inAtomic) return this.#noContext(regs, errorCode, address);
+    if (disabled || this.#preempt.inAtomic) return this.#noContext(regs, errorCode & ~PF_USER_MEMORY, address);
     if (regs.interruptFlag === 0) return Outcome.retry;
     this.#machine.sti();
     this.#sched.schedule();
@@ -67,6 +74,6 @@ export class FaultHandler {
 
   /** no_context: the exception table, or an oops. */
   #noContext(regs: Regs, errorCode: number, address: number): number {
-    return regs.fixup ? Outcome.fixup : this.#oops.pageFault(errorCode, address);
+    return regs.fixup ? Outcome.fixup : this.#oops.pageFault(regs, errorCode, address);
   }
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 
+export type { SymbolNames } from './backtrace.ts';
 export { kernelChoices } from './choices.ts';
 export { Debugfs, type DebugfsFile } from './debugfs.ts';
 export { Entry, RESCHEDULE_VECTOR, type StatePassing, VECTOR_MC, VECTOR_NMI } from './entry.ts';
 export * from './errno.ts';
+export { PF_USER_MEMORY } from './fault.ts';
 export {
   type BootOptions,
   boot,
@@ -29,6 +31,7 @@ export {
   type ChoiceSlice,
   type Choices,
   type RevisionName,
+  type RevisionRequest,
   resolveChoices,
   revisionNames,
 } from './revision.ts';

@@ -2,6 +2,7 @@
 // The kernel: its parts, put together at boot. init/main.c
 
 import { Machine, type MachineOptions, Op } from '@pkslab/x86-cpu';
+import { kernelSymbols, type SymbolNames } from './backtrace.ts';
 import { kernelChoices } from './choices.ts';
 import { Debugfs } from './debugfs.ts';
 import { Entry, type EntryChoices } from './entry.ts';
@@ -9,6 +10,7 @@ import { EINVAL } from './errno.ts';
 import { FaultHandler } from './fault.ts';
 import { KernelError } from './kernel-error.ts';
 import { defineLock, Mutex, SpinLock, Srcu } from './lock.ts';
+import { Mark } from './mark.ts';
 import { KernelMappings, PAGE_KERNEL_PROT, PAGE_OFFSET } from './mm.ts';
 import { Oops, type OopsPolicy } from './oops.ts';
 import { Preempt } from './preempt.ts';
@@ -28,6 +30,8 @@ export type InitcallLevel = (typeof INITCALL_LEVELS)[number];
 /** What a package exports for boot: its slice of the revisions, and how its part is made. */
 export interface KernelModule<T> extends ChoiceSlice {
   readonly name: string;
+  /** C names of its functions, for call traces. */
+  readonly symbols?: SymbolNames;
   /** Declares cells, fills slots, registers initcalls; its result is what `kernel.module` returns. */
   create(kernel: Kernel): T;
 }
@@ -50,7 +54,7 @@ const jumpLabelMutex = defineLock('jump_label_mutex');
 
 export class Kernel {
   readonly machine: Machine;
-  readonly printk: PrintkRing = new PrintkRing();
+  readonly printk: PrintkRing;
   readonly debugfs: Debugfs = new Debugfs();
   readonly slots: Slots = new Slots();
   readonly tasks: Tasks;
@@ -61,6 +65,8 @@ export class Kernel {
   readonly oops: Oops;
   readonly runner: Runner;
   readonly revision: RevisionName;
+  /** Reported defects that the loaded modules know how to repair. */
+  readonly repairs: readonly string[];
   /** Every design choice of this boot, by name. */
   readonly choices: Choices;
   readonly #initcalls = new Map<InitcallLevel, (() => void)[]>();
@@ -71,7 +77,9 @@ export class Kernel {
   constructor(options: BootOptions) {
     const modules = options.modules ?? [];
     this.revision = options.revision ?? 'reference';
-    this.choices = resolveChoices([kernelChoices, ...modules], {
+    const slices = [kernelChoices, ...modules];
+    this.repairs = [...new Set(slices.flatMap((slice) => Object.keys(slice.repairs)))].sort();
+    this.choices = resolveChoices(slices, {
       revision: this.revision,
       repairs: options.repairs ?? [],
       sabotages: options.sabotages ?? [],
@@ -81,6 +89,7 @@ export class Kernel {
     this.machine = machine;
     this.tasks = tasks;
     this.preempt = preempt;
+    this.printk = new PrintkRing(() => machine.operate(Op.mark, Mark.printk, 1, 0, 0) === 0);
     for (const cpu of machine.cpus) {
       tasks.create({ name: `swapper/${cpu.index}`, calls: [() => this.#idle()], loop: true });
       tasks.state.values[cpu.index] = TaskState.running;
@@ -105,7 +114,9 @@ export class Kernel {
     );
     const policy: OopsPolicy = { panicOnOops: false, panicOnWarn: false, ...options.policy };
     const { printk, sched, mm } = this;
-    this.oops = new Oops({ machine, printk, preempt, tasks, sched, slots, mm, policy });
+    const symbols = Object.assign({}, kernelSymbols, ...modules.map((module) => module.symbols));
+    this.oops = new Oops({ machine, printk, preempt, tasks, sched, slots, mm, policy, symbols });
+    this.sched.scheduleBug = (count) => this.#scheduleBug(count);
     new FaultHandler(machine, preempt, tasks, this.sched, slots, this.oops, this.entry);
     this.runner = new Runner(machine, tasks, this.sched);
     for (const module of modules) this.#modules.set(module, module.create(this));
@@ -177,6 +188,24 @@ export class Kernel {
     this.runner.newThread(child);
     this.tasks.state.set(child, TaskState.running);
     return child;
+  }
+
+  /**
+   * begin_new_exec: the calling task becomes another program, which inherits no rights.
+   *
+   * Use it where a scenario needs the exec path (`flush_thread`); the task's code goes on, its name changes.
+   */
+  exec(name: string): void {
+    const me = this.tasks.current;
+    this.tasks.rename(me, name);
+    for (const hook of this.slots.exec) hook(me);
+  }
+
+  /** __schedule_bug */
+  #scheduleBug(count: number): void {
+    const me = this.tasks.current;
+    const where = `${this.tasks.nameOf(me)}/${me}/0x${count.toString(16).padStart(8, '0')}`;
+    this.oops.bug(`BUG: scheduling while atomic: ${where}`);
   }
 
   /** Runs a call in the host's task; see {@link Runner.call}. */

@@ -21,6 +21,8 @@ export const Mark = {
   complaint: 7,
   /** Point: a task is about to exit. */
   exit: 8,
+  /** Point: a line of output. Its result is 1 where the running code passes it again from its record. */
+  printk: 9,
 } as const;
 
 /** Arguments of {@link Mark.complaint}. */

@@ -2,6 +2,8 @@
 // WARN, oops and panic, in Linux's words. kernel/panic.c, arch/x86/kernel/dumpstack.c, arch/x86/mm/fault.c
 
 import {
+  type Column,
+  type FieldDefinition,
   formatAddress,
   type Machine,
   PF_I,
@@ -10,14 +12,16 @@ import {
   PF_RSVD,
   PF_U,
   PF_W,
+  PerCpu,
 } from '@pkslab/x86-cpu';
+import { hostFrames, kernelFrames, type SymbolNames } from './backtrace.ts';
 import { KernelPanic } from './kernel-error.ts';
 import { Complaint, Mark } from './mark.ts';
 import type { KernelMappings } from './mm.ts';
-import type { Preempt } from './preempt.ts';
+import { INTERRUPT_MASK, type Preempt } from './preempt.ts';
 import type { PrintkRing } from './printk.ts';
 import type { Scheduler } from './sched.ts';
-import type { Slots } from './slots.ts';
+import type { Regs, Slots } from './slots.ts';
 import type { Tasks } from './task.ts';
 
 export interface OopsPolicy {
@@ -35,37 +39,96 @@ export interface OopsParts {
   readonly slots: Slots;
   readonly mm: KernelMappings;
   readonly policy: OopsPolicy;
+  /** C names for the call trace. */
+  readonly symbols: SymbolNames;
 }
+
+/** WARN_ONCE sites that a kernel can tell apart. */
+const WARN_SITES = 64;
+
+/** __warned, which the C macro keeps for each site in .data.once. */
+const warnedField: FieldDefinition = {
+  name: '__warned',
+  type: 'bool',
+  initial: 0,
+  per: 'object',
+  count: WARN_SITES,
+};
+
+/** die_counter */
+const dieCounterField: FieldDefinition = {
+  name: 'die_counter',
+  type: 'u32',
+  initial: 0,
+  per: 'global',
+};
 
 export class Oops {
   readonly #parts: OopsParts;
-  /** Warnings of WARN_ONCE that have fired: output state, as printk's, outside the machine. */
-  readonly #warned = new Set<string>();
-  #dies = 0;
+  readonly #warned: Column;
+  readonly #dies: Column;
+  readonly #interruptFlag: PerCpu;
+  /** Texts of WARN_ONCE by number; a text keeps its number for ever. */
+  readonly #sites: string[] = [];
 
   constructor(parts: OopsParts) {
     this.#parts = parts;
+    this.#warned = parts.machine.column(warnedField);
+    this.#dies = parts.machine.column(dieCounterField);
+    this.#interruptFlag = new PerCpu(parts.machine.registers.interruptFlag);
   }
 
   /** WARN: a message with where it came from; the kernel goes on. */
   warn(message: string): void {
     const { machine, printk, tasks, policy } = this.#parts;
     machine.mark(Mark.complaint, 1, Complaint.warn);
-    const cpu = machine.cpu.index;
-    const name = tasks.nameOf(tasks.current);
-    printk.print('------------[ cut here ]------------');
-    printk.print(message);
-    printk.print(`WARNING: CPU: ${cpu} PID: ${tasks.current} Comm: ${name}`);
-    printk.print(callTrace());
-    printk.print('---[ end trace ]---');
+    const frames = this.#frames();
+    const task = tasks.current;
+    const where = `CPU: ${machine.cpu.index} PID: ${task}`;
+    printk.print(
+      [
+        '------------[ cut here ]------------',
+        message,
+        `WARNING: ${where}${frames.length > 0 ? ` at ${frames[0]}` : ''}`,
+        `${where} Comm: ${tasks.nameOf(task)}`,
+        ...callTrace(frames),
+        '---[ end trace ]---',
+      ].join('\n'),
+    );
     if (policy.panicOnWarn) this.panic('panic_on_warn set ...');
   }
 
   /** WARN_ONCE: only the first time for its text. */
   warnOnce(message: string): void {
-    if (this.#warned.has(message)) return;
-    if (!this.#parts.printk.muted) this.#warned.add(message);
-    this.warn(message);
+    const known = this.#sites.indexOf(message);
+    const site = known >= 0 ? known : this.#sites.push(message) - 1;
+    if (this.#warned.exchange(Math.min(site, WARN_SITES - 1), 1) === 0) this.warn(message);
+  }
+
+  /** A `BUG:` line with a call trace and nothing else: the kernel goes on. */
+  bug(...lines: readonly string[]): void {
+    const { machine, printk } = this.#parts;
+    machine.mark(Mark.complaint, 1, Complaint.warn);
+    printk.print([...lines, ...callTrace(this.#frames())].join('\n'));
+  }
+
+  /** might_sleep: says so where the caller must not sleep. */
+  mightSleep(): void {
+    const { preempt, tasks } = this.#parts;
+    const atomic = preempt.count.read() !== 0;
+    const irqsOff = this.#interruptFlag.read() === 0;
+    if (!atomic && !irqsOff) return;
+    const task = tasks.current;
+    this.bug(
+      `BUG: sleeping function called from invalid context at ${this.#frames()[0] ?? 'kernel code'}`,
+      `in_atomic(): ${Number(atomic)}, irqs_disabled(): ${Number(irqsOff)}, non_block: 0, pid: ${task}, name: ${tasks.nameOf(task)}`,
+    );
+  }
+
+  /** The kernel's functions on the stack; none while nobody will read them. */
+  #frames(from?: string): readonly string[] {
+    const { printk, symbols } = this.#parts;
+    return printk.muted ? [] : kernelFrames(hostFrames(), symbols, from);
   }
 
   /** panic(): the machine stops. */
@@ -76,42 +139,62 @@ export class Oops {
     throw new KernelPanic(`Kernel panic - not syncing: ${message}`);
   }
 
-  /** page_fault_oops: reports an unhandled kernel page fault and ends the task, or the machine. */
-  pageFault(errorCode: number, address: number): never {
-    const { machine, printk, slots } = this.#parts;
+  /** no_context: reports an unhandled kernel page fault and ends the task, or the machine. */
+  pageFault(regs: Regs, errorCode: number, address: number): never {
+    const { machine, slots } = this.#parts;
     machine.mark(Mark.complaint, 1, Complaint.oops);
-    printk.print(`BUG: unable to handle page fault for address: ${formatAddress(address)}`);
     const mode = (errorCode & PF_U) !== 0 ? 'user' : 'supervisor';
-    printk.print(`#PF: ${mode} ${accessWord(errorCode)} access in kernel mode`);
-    printk.print(`#PF: error_code(0x${hex4(errorCode)}) - ${faultReason(errorCode)}`);
-    printk.print(this.#dumpPageTable(address));
-    this.#die(`Oops: ${hex4(errorCode)}`, () => {
-      printk.print(`CR2: ${formatAddress(address)}`);
-      for (const line of slots.oops) {
-        const text = line();
-        if (text !== null) printk.print(text);
-      }
-    });
+    const report = [
+      faultTitle(address),
+      `#PF: ${mode} ${accessWord(errorCode)} access in kernel mode`,
+      `#PF: error_code(0x${hex4(errorCode)}) - ${faultReason(errorCode)}`,
+      this.#dumpPageTable(address),
+    ];
+    const details = [`CR2: ${formatAddress(address)}`];
+    for (const line of slots.oops) {
+      const text = line(regs);
+      if (text !== null) details.push(text);
+    }
+    this.#die(report, `Oops: ${hex4(errorCode)}`, 'exc_page_fault', details);
   }
 
   /** die() for an exception without fixup. */
   generalProtection(errorCode: number): never {
     this.#parts.machine.mark(Mark.complaint, 1, Complaint.oops);
-    this.#die(`general protection fault: ${hex4(errorCode)}`, () => {});
+    const what = `general protection fault: ${hex4(errorCode)}`;
+    this.#die([], what, 'exc_general_protection', []);
   }
 
-  #die(what: string, details: () => void): never {
+  /** The report; then the end of the task, or of the machine where there is no task to end. */
+  #die(
+    report: readonly string[],
+    what: string,
+    exception: string,
+    details: readonly string[],
+  ): never {
     const { machine, printk, preempt, tasks, sched, policy } = this.#parts;
-    this.#dies++;
-    printk.print(`${what} [#${this.#dies}] SMP PTI`);
     const task = tasks.current;
-    printk.print(`CPU: ${machine.cpu.index} PID: ${task} Comm: ${tasks.nameOf(task)}`);
-    printk.print(callTrace());
-    details();
-    printk.print('---[ end trace ]---');
+    const name = tasks.nameOf(task);
+    const lines = [
+      ...report,
+      `${what} [#${this.#dies.add(0, 1)}] SMP PTI`,
+      `CPU: ${machine.cpu.index} PID: ${task} Comm: ${name}`,
+      ...callTrace(this.#frames(exception)),
+      ...details,
+      '---[ end trace ]---',
+    ];
+    printk.print(lines.join('\n'));
+    tasks.noteDeath(task, lines[0] as string);
     // The handler's own entry added no count: whatever is left belongs to the interrupted context.
-    if (preempt.inInterrupt) this.panic('Fatal exception in interrupt');
+    const count = preempt.count.read();
+    if ((count & INTERRUPT_MASK) !== 0) this.panic('Fatal exception in interrupt');
     if (policy.panicOnOops) this.panic('Fatal exception');
+    if (task < machine.cpus.length) this.panic('Attempted to kill the idle task!');
+    if (count !== 0) {
+      // The count is the CPU's: what the dead task left must not stay with the next one.
+      printk.print(`note: ${name}[${task}] exited with preempt_count ${count}`);
+      preempt.count.write(0);
+    }
     sched.doExit();
     throw new KernelPanic('a dead task was switched to');
   }
@@ -151,14 +234,13 @@ function faultReason(errorCode: number): string {
   return (errorCode & PF_PK) !== 0 ? 'protection keys violation' : 'permissions violation';
 }
 
-/** The kernel's call trace is the host's: the simulated kernel runs on its stack. */
-function callTrace(): string {
-  const frames = new Error('trace').stack?.split('\n').slice(3) ?? [];
-  const lines = ['Call Trace:'];
-  for (const frame of frames) {
-    const name = /at (?:new )?(?:[\w$]+\.)?#?([\w$]+) \(/.exec(frame)?.[1];
-    if (name !== undefined) lines.push(` ${name.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`)}`);
-    if (lines.length > 16) break;
-  }
-  return lines.join('\n');
+/** The first line of a report; the lowest page is what a null pointer leads to. */
+function faultTitle(address: number): string {
+  return address >= 0 && address < 4096
+    ? `BUG: kernel NULL pointer dereference, address: ${formatAddress(address)}`
+    : `BUG: unable to handle page fault for address: ${formatAddress(address)}`;
+}
+
+function callTrace(frames: readonly string[]): readonly string[] {
+  return ['Call Trace:', ...frames.map((name) => ` ${name}`)];
 }

@@ -19,7 +19,8 @@ const needReschedField: FieldDefinition = {
 export const SOFTIRQ_OFFSET: number = 1 << 8;
 export const HARDIRQ_OFFSET: number = 1 << 16;
 export const NMI_OFFSET: number = 1 << 20;
-const INTERRUPT_MASK = 0xffff00;
+/** Hardirq, softirq and NMI counts. */
+export const INTERRUPT_MASK = 0xffff00;
 
 export class Preempt {
   readonly count: PerCpu;

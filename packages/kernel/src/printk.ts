@@ -6,14 +6,20 @@ const RING_LINES = 4096;
 /** The kernel log. Lines carry no time: the machine has no clock. */
 export class PrintkRing {
   readonly #lines: string[] = [];
+  readonly #firstTime: () => boolean;
   /** Called with each line as it is printed. */
   onLine: ((line: string) => void) | null = null;
   /** While a checker runs code that it will undo, nothing is printed. */
   muted = false;
 
+  /** @param firstTime false where a task that is run again from its record passes this point again */
+  constructor(firstTime: () => boolean = () => true) {
+    this.#firstTime = firstTime;
+  }
+
   /** printk: one or more lines. */
   print(text: string): void {
-    if (this.muted) return;
+    if (!this.#firstTime() || this.muted) return;
     for (const line of text.split('\n')) {
       this.#lines.push(line);
       if (this.#lines.length > RING_LINES) this.#lines.shift();

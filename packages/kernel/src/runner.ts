@@ -13,6 +13,7 @@ import {
   type OperationHook,
   Outcome,
 } from '@pkslab/x86-cpu';
+import { PF_USER_MEMORY } from './fault.ts';
 import { Deadlock, TaskKilled } from './kernel-error.ts';
 import type { Scheduler } from './sched.ts';
 import { type TaskCode, TaskState, type Tasks } from './task.ts';
@@ -30,6 +31,8 @@ interface Entry {
   readonly high: number;
   /** For an event: the arguments of its handler. */
   readonly event: readonly number[] | null;
+  /** What a copy out of the machine brought: the code that is run again has a new, empty buffer. */
+  readonly bytes: Uint8Array | null;
 }
 
 /** The host's side of a task: the record of its current call. */
@@ -117,7 +120,23 @@ export class Runner implements OperationHook {
    */
   call<T>(fn: () => T, name = 'host'): T {
     this.#enterHost(name);
-    if (this.#machine.hook === null) return fn();
+    const depth = this.#active.length;
+    const { cpu, hook } = this.#machine;
+    // kernel-rules: task boundary
+    try {
+      return hook === null ? fn() : this.#callRecorded(fn);
+    } catch (error) {
+      // An error of the call itself, not of the machine: the next call finds the runner in order.
+      this.#active.length = depth;
+      this.#machine.cpu = cpu;
+      this.#machine.hook = hook;
+      this.#hostCall = null;
+      this.#threadOf(this.#host).log.length = 0;
+      throw error;
+    }
+  }
+
+  #callRecorded<T>(fn: () => T): T {
     let value: T | undefined;
     this.#hostCall = () => {
       value = fn();
@@ -143,7 +162,7 @@ export class Runner implements OperationHook {
     const host = this.#host;
     this.#hostCall = null;
     if (this.#tasks.state.values[host] === TaskState.dead) {
-      throw new TaskKilled(host, 'dmesg has the report');
+      throw new TaskKilled(host, this.#tasks.deathOf(host));
     }
     const column = this.#machine.columns[this.#tasks.waitColumn.values[host] as number];
     throw new Deadlock(
@@ -184,7 +203,8 @@ export class Runner implements OperationHook {
 
   /** A not-present fault on user memory, before the operation that touches it. */
   userPageFault(address: number, write: boolean): void {
-    this.#deliver(EVENT_PF, [write ? 2 : 0, address, this.#machine.pushFrame(), 0]);
+    const errorCode = (write ? 2 : 0) | PF_USER_MEMORY;
+    this.#deliver(EVENT_PF, [errorCode, address, this.#machine.pushFrame(), 0]);
   }
 
   /** Lets another CPU run for some boundaries, above the frames of this one. */
@@ -198,7 +218,7 @@ export class Runner implements OperationHook {
     const thread = this.#thread;
     const entry = thread.log[thread.cursor];
     if (entry !== undefined) {
-      if (entry.event === null) return this.#replay(thread, entry, kind, a);
+      if (entry.event === null) return this.#replay(thread, entry, kind, a, b, d);
       if (this.#resume(thread, entry) === Outcome.fixup) return this.#record(kind, a, FIXED_UP);
     }
     if ((kind & KIND_MASK) >= Op.boundary) {
@@ -208,7 +228,14 @@ export class Runner implements OperationHook {
     return this.#execute(kind, a, b, c, d);
   }
 
-  #replay(thread: Thread, entry: Entry, kind: number, a: number): number {
+  #replay(
+    thread: Thread,
+    entry: Entry,
+    kind: number,
+    a: number,
+    b: number,
+    d: number,
+  ): number {
     if (entry.kind !== kind || entry.a !== a) {
       throw new Error(
         `not deterministic at operation ${thread.cursor} of task ${thread.task}: recorded ${entry.kind}(${entry.a}), now ${kind}(${a})`,
@@ -216,7 +243,9 @@ export class Runner implements OperationHook {
     }
     thread.cursor++;
     this.#machine.resultHigh = entry.high;
-    return entry.result;
+    if (entry.bytes !== null) this.#machine.buffers[b]?.set(entry.bytes, d);
+    // A mark says whether it was passed before, so that output is made once.
+    return kind === Op.mark ? 1 : entry.result;
   }
 
   /** Runs the handler of an event that was under way again; its record ends with it. */
@@ -230,7 +259,7 @@ export class Runner implements OperationHook {
 
   #deliver(kind: number, args: readonly number[]): number {
     const thread = this.#thread;
-    thread.log.push({ kind, a: 0, result: 0, high: 0, event: args });
+    thread.log.push({ kind, a: 0, result: 0, high: 0, event: args, bytes: null });
     return this.#resume(thread, thread.log[thread.cursor] as Entry);
   }
 
@@ -254,7 +283,10 @@ export class Runner implements OperationHook {
     if (!machine.canExecute(op, a, b, c)) this.#waitUntilExecutable(kind, a, b, c);
     for (;;) {
       const result = machine.execute(kind, a, b, c, d);
-      if (result !== FAULTED) return this.#record(kind, a, result);
+      if (result !== FAULTED) {
+        const bytes = op === Op.copyOut ? machine.buffers[b]?.slice(d, d + c) : undefined;
+        return this.#record(kind, a, result, bytes);
+      }
       if (this.#fault((kind & EXTABLE) !== 0) === Outcome.fixup)
         return this.#record(kind, a, FIXED_UP);
     }
@@ -270,9 +302,10 @@ export class Runner implements OperationHook {
     return this.#deliver(EVENT_PF, [errorCode, address, flag, extable]);
   }
 
-  #record(kind: number, a: number, result: number): number {
+  #record(kind: number, a: number, result: number, bytes: Uint8Array | null = null): number {
     const thread = this.#thread;
-    thread.log.push({ kind, a, result, high: this.#machine.resultHigh, event: null });
+    const high = this.#machine.resultHigh;
+    thread.log.push({ kind, a, result, high, event: null, bytes });
     thread.cursor = thread.log.length;
     return result;
   }
@@ -339,6 +372,9 @@ export class Runner implements OperationHook {
 
   /** A new task's stack starts in ret_from_fork. */
   newThread(task: number): void {
+    const { log, cursor } = this.#thread;
+    // The parent runs again from its record: the child has its stack since the first time.
+    if (cursor < log.length) return;
     this.#threads[task] = { task, log: [], cursor: 0, call: -1 };
   }
 

@@ -11,6 +11,9 @@ import { TaskState, type Tasks, TIF_WORK_CTXSW } from './task.ts';
 /** Where __switch_to calls the modules' `switchIn`. */
 export type SchedHook = 'xtraOnly' | 'switchEnd' | 'beforeCurrent';
 
+/** In place of a task: the CPU may not switch now. */
+const ATOMIC = -1;
+
 type SwitchHook = (next: number) => void;
 
 export class Scheduler {
@@ -22,6 +25,8 @@ export class Scheduler {
   readonly #switchEnd: readonly SwitchHook[];
   readonly #slots: Slots;
   readonly #pickNext: number;
+  /** __schedule_bug: says that a task gave up its CPU with preemption off; installed at boot. */
+  scheduleBug: (preemptCount: number) => void = () => {};
 
   constructor(machine: Machine, tasks: Tasks, preempt: Preempt, slots: Slots, hook: SchedHook) {
     this.#machine = machine;
@@ -33,8 +38,10 @@ export class Scheduler {
     this.#switchEnd = hook === 'switchEnd' ? slots.switchIn : [];
     this.#pickNext = machine.choosers.length;
     machine.choosers.push({
-      alternatives: (prev) => this.#runnable(prev),
-      take: (next) => this.#claim(next),
+      alternatives: (prev) => (this.#atomic ? [ATOMIC] : this.#runnable(prev)),
+      take: (next) => {
+        if (next !== ATOMIC) this.#claim(next);
+      },
     });
   }
 
@@ -49,6 +56,11 @@ export class Scheduler {
     if (others.length > 0) return others;
     if (prev >= cpus && this.#tasks.isReady(prev)) return [prev];
     return [this.#machine.cpu.index];
+  }
+
+  /** Whether the executing CPU must not switch: read with the choice, which is one step. */
+  get #atomic(): boolean {
+    return this.#preempt.count.column.values[this.#machine.cpu.index] !== 0;
   }
 
   #claim(next: number): void {
@@ -88,8 +100,19 @@ export class Scheduler {
     const prev = this.#tasks.current;
     this.#preempt.needResched.write(0);
     const next = this.#machine.choose(this.#pickNext, prev);
+    if (next === ATOMIC) return this.#switchWhileAtomic();
     if (next !== prev) this.#contextSwitch(prev, next);
     return next !== prev;
+  }
+
+  /** The count is the CPU's: it stays behind while others run, and comes back with the task. */
+  #switchWhileAtomic(): boolean {
+    const count = this.#preempt.count.read();
+    this.scheduleBug(count);
+    this.#preempt.count.write(0);
+    const switched = this.#switchToNext();
+    this.#preempt.count.write(count);
+    return switched;
   }
 
   #contextSwitch(prev: number, next: number): void {

@@ -15,6 +15,8 @@ export interface Regs {
   /** The faulting instruction has an exception-table entry. */
   readonly fixup: boolean;
   readonly vector: number;
+  /** What the entry saved of the interrupted context. */
+  readonly state: EntryState;
 }
 
 /** Functions that modules put into the kernel's code. */
@@ -30,8 +32,8 @@ export class Slots {
   readonly fork: ((parent: number, child: number) => void)[] = [];
   readonly exec: ((task: number) => void)[] = [];
   readonly exit: ((task: number) => void)[] = [];
-  /** Lines that a module adds to an oops. */
-  readonly oops: (() => string | null)[] = [];
+  /** Lines that a module adds to an oops, about the context that faulted. */
+  readonly oops: ((regs: Regs) => string | null)[] = [];
   entryWords = 0;
 
   /** Reserves a word of {@link EntryState} and returns its index. */

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: MIT
 // Tasks: their cells, and what exists of them outside the machine (name and code). kernel/fork.c
 
-import { type Column, type FieldDefinition, type Machine, PerCpu } from '@pkslab/x86-cpu';
+import {
+  type Column,
+  type FieldDefinition,
+  type Machine,
+  Op,
+  PerCpu,
+  THIS_CPU,
+} from '@pkslab/x86-cpu';
 import { ENOMEM } from './errno.ts';
 import { KernelError } from './kernel-error.ts';
 
 /** task->state */
-export const TaskState = { unused: 0, running: 1, sleeping: 2, dead: 3 } as const;
+export const TaskState = { unused: 0, running: 1, sleeping: 2, dead: 3, embryo: 4 } as const;
 
 /** thread_info flags that make __switch_to take its slow path. */
 export const TIF_WORK_CTXSW = 1;
@@ -76,6 +83,7 @@ export class Tasks {
   readonly currentOfCpu: PerCpu;
   readonly #machine: Machine;
   readonly #code: (TaskCode | undefined)[] = [];
+  readonly #deaths: (string | undefined)[] = [];
 
   constructor(machine: Machine) {
     this.#machine = machine;
@@ -96,7 +104,7 @@ export class Tasks {
     const hook = machine.hook;
     return hook === null
       ? (values[machine.cpu.index] as number)
-      : hook.operate(0, id, machine.cpu.index, 0, 0);
+      : hook.operate(Op.getLocal, id, THIS_CPU, 0, 0);
   }
 
   code(task: number): TaskCode {
@@ -110,11 +118,30 @@ export class Tasks {
     return this.#code[task]?.name ?? `task ${task}`;
   }
 
+  /** set_task_comm */
+  rename(task: number, name: string): void {
+    this.#code[task] = { ...this.code(task), name };
+  }
+
+  /** Remembers the first line of the report that ended a task. */
+  noteDeath(task: number, report: string): void {
+    this.#deaths[task] = report;
+  }
+
+  /** The first line of the report that ended a task. */
+  deathOf(task: number): string {
+    return this.#deaths[task] ?? 'no report';
+  }
+
   /** Takes the lowest free slot for a new task; it becomes runnable when its state is set. */
   create(code: TaskCode): number {
     for (let task = 0; task < this.state.values.length; task++) {
       const state = this.state.get(task);
       if (state !== TaskState.unused && state !== TaskState.dead) continue;
+      // A dead task stands on its CPU until it has switched away.
+      if (state === TaskState.dead && this.onCpu.get(task) !== 0) continue;
+      // Another CPU may look for a slot at the same time.
+      if (this.state.compareExchange(task, state, TaskState.embryo) !== state) continue;
       this.#code[task] = code;
       return task;
     }

@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: MIT
-
-/** The layer that this package is. */
-export const LAYER = 'selftests';
+export { legalCalls, pksInvariants } from './invariants.ts';
+export { scenarios } from './scenarios/index.ts';
+export { type SmallStack, smallStack } from './scenarios/small-stack.ts';

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// Attribution: the one repair with which the same events break nothing.
+
+import type { RevisionRequest } from '@pkslab/kernel';
+import type { SearchResult } from './exhaustive.ts';
+import { guidePoints, openBudget, runGuided } from './guide.ts';
+import type { Budget, Scenario } from './scenario.ts';
+import { System } from './system.ts';
+
+/**
+ * The first candidate repair under which the schedule's events do no harm; where there is none, the first under
+ * which they no longer break the same invariant (a second defect may stand behind the first).
+ */
+export function attribute(
+  scenario: Scenario,
+  request: RevisionRequest,
+  budget: Budget,
+  result: SearchResult,
+  candidates: readonly string[] | undefined,
+): string | null {
+  const original = new System(scenario.setup(request));
+  openBudget(original, budget);
+  const points = guidePoints(original, result.schedule);
+  const known = candidates ?? original.kernel.repairs;
+  let partial: string | null = null;
+  for (const repair of known) {
+    if (request.repairs.includes(repair)) continue;
+    const repaired = { ...request, repairs: [...request.repairs, repair] };
+    const system = new System(scenario.setup(repaired));
+    openBudget(system, budget);
+    const end = runGuided(system, points);
+    if (end === 'ended') return repair;
+    if (end === 'violated' && system.violation?.invariant !== result.violation?.invariant) {
+      partial ??= repair;
+    }
+  }
+  return partial;
+}

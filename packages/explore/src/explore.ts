@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// explore(): a scenario on a revision, searched, and the verdict explained.
+
+import { type RevisionName, type RevisionRequest, revisionNames } from '@pkslab/kernel';
+import { attribute } from './attribute.ts';
+import { Coverage, type UndeliveredPair } from './coverage.ts';
+import { ExhaustiveSearch, type Progress, type SearchResult } from './exhaustive.ts';
+import { type Budget, EVENT_KINDS, type Scenario } from './scenario.ts';
+import { System } from './system.ts';
+import { traceText } from './trace.ts';
+
+export interface ExploreOptions {
+  /** Default `reference`. */
+  readonly revision?: RevisionName;
+  readonly repairs?: readonly string[];
+  readonly sabotages?: readonly string[];
+  readonly with?: Readonly<Record<string, string>>;
+  /** Events that replace the scenario's own budget. */
+  readonly budget?: Partial<Budget>;
+  /** Default 20 million. */
+  readonly maxStates?: number;
+  /** Host seconds, measured with `clock`; default none. */
+  readonly maxSeconds?: number;
+  /** Seconds of a monotonic clock; without one the search reports 0 seconds and has no time limit. */
+  readonly clock?: () => number;
+  /** Repairs to try one by one for attribution; default those that the kernel's modules know. */
+  readonly candidates?: readonly string[];
+  readonly onProgress?: (progress: Progress & { readonly seconds: number }) => void;
+}
+
+/** What an exploration found. */
+export interface Exploration {
+  readonly scenario: string;
+  readonly revision: RevisionName;
+  readonly repairs: readonly string[];
+  readonly verdict: SearchResult['verdict'];
+  /** Id of the violated invariant, and what was wrong. */
+  readonly invariant: string | null;
+  readonly message: string | null;
+  /** The repair with which the same events break nothing. */
+  readonly attributedTo: string | null;
+  /** Events in the schedule; for `holds`, the budget that was searched. */
+  readonly events: number;
+  /** Operations in the schedule. */
+  readonly operations: number;
+  readonly executions: number;
+  readonly states: number;
+  readonly seconds: number;
+  /** The stated space. */
+  readonly bound: Budget & { readonly cpus: number; readonly maxStates: number };
+  readonly sitesReached: number;
+  readonly undelivered: readonly UndeliveredPair[];
+  /** The schedule in lanes, and the backtrace; empty unless violated. */
+  readonly trace: string;
+}
+
+/**
+ * Searches every interleaving of a scenario within its budgets.
+ *
+ * `holds` is said only of a finished space; a violation is minimal in its number of events.
+ *
+ * @throws {KernelError} EINVAL for an unknown revision, repair or choice.
+ */
+export function explore(scenario: Scenario, options: ExploreOptions = {}): Exploration {
+  const request: RevisionRequest = {
+    revision: options.revision ?? (revisionNames[0] as RevisionName),
+    repairs: options.repairs ?? [],
+    sabotages: options.sabotages ?? [],
+    with: options.with ?? {},
+  };
+  const budget: Budget = { ...scenario.budget, ...options.budget };
+  const maxStates = options.maxStates ?? 20_000_000;
+  const clock = options.clock ?? ((): number => 0);
+  const start = clock();
+  const system = new System(scenario.setup(request));
+  const coverage = new Coverage(
+    system,
+    EVENT_KINDS.filter((kind) => budget[kind] > 0),
+  );
+  const shouldStop = (progress: Progress): boolean => {
+    const seconds = clock() - start;
+    options.onProgress?.({ ...progress, seconds });
+    return seconds > (options.maxSeconds ?? Number.POSITIVE_INFINITY);
+  };
+  const result = new ExhaustiveSearch(system, { maxStates, shouldStop }, coverage).run(budget);
+  const seconds = clock() - start;
+  const violated = result.violation !== null;
+  return {
+    scenario: scenario.name,
+    revision: request.revision,
+    repairs: request.repairs,
+    verdict: result.verdict,
+    invariant: result.violation?.invariant ?? null,
+    message: result.violation?.message ?? null,
+    attributedTo: violated
+      ? attribute(scenario, request, budget, result, options.candidates)
+      : null,
+    events: result.events,
+    operations: result.schedule.length - (violated ? result.events : 0),
+    executions: result.executions,
+    states: result.states,
+    seconds,
+    bound: { ...budget, cpus: system.machine.cpus.length, maxStates },
+    sitesReached: coverage.sitesReached.length,
+    undelivered: coverage.undelivered,
+    trace: violated ? traceText(scenario, request, budget, result) : '',
+  };
+}

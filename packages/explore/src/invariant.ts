@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// Checks that a search makes as it goes.
+
+import type { Column } from '@pkslab/x86-cpu';
+
+/** What kind of code a context runs. */
+export type FrameKind = 'task' | 'irq' | 'nmi' | 'exception';
+
+/** What an invariant sees: the CPU that just stepped and its innermost context. */
+export interface View {
+  /** The CPU that stepped. */
+  readonly cpu: number;
+  /** The task whose stack it is on. */
+  readonly task: number;
+  readonly frame: FrameKind;
+  /** Windows (bits of `Mark` ids) open in the innermost context. */
+  readonly windows: number;
+  /** Windows open in any context of this stack. */
+  readonly stackWindows: number;
+  /** Grants that the innermost context holds. */
+  readonly grants: number;
+  /** Whether any other context, on this stack or another, holds a grant. */
+  readonly grantsElsewhere: boolean;
+}
+
+/** A cell whose value a handler must leave as it found it. */
+export interface PreservedCell {
+  readonly column: Column;
+  index(view: View): number;
+}
+
+/**
+ * A check. Each function returns null, or what is wrong in one sentence.
+ *
+ * An invariant looks at the CPU that stepped and at the task on it; one that looks further says so in
+ * `footprint`.
+ */
+export interface Invariant {
+  readonly id: string;
+  readonly text: string;
+  /** After each step, at the boundary that it led to. */
+  boundary?(view: View): string | null;
+  /** At a mark of the kernel's code. */
+  mark?(view: View, id: number, argument: number): string | null;
+  /** When an access is refused; `errorCode` is that of the #PF. */
+  fault?(view: View, errorCode: number, address: number): string | null;
+  /** Cells that every handler leaves unchanged: compared when its exit has restored them. */
+  readonly preserves?: readonly PreservedCell[];
+  /** When every task has ended. */
+  end?(view: View): string | null;
+  /** Cells beyond the CPU that stepped that the check reads. */
+  readonly footprint?: readonly Column[];
+}
+
+/** Declares an invariant; returns it unchanged. */
+export function invariant(definition: Invariant): Invariant {
+  return definition;
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// The undo log of a search, and the hash of the state that it leads to.
+
+import type { Chunk, Column, Journal } from '@pkslab/x86-cpu';
+import { mix } from './hash.ts';
+
+interface BytesRecord {
+  readonly chunk: Chunk;
+  readonly offset: number;
+  readonly old: Uint8Array;
+}
+
+/** Records what executed operations change: one record a write, undone in reverse. */
+export class UndoLog implements Journal {
+  /** Hash of all that was changed since the start: XOR over cells of mix(cell, value). */
+  low = 0;
+  high = 0;
+  /** Set when paging entries may have been undone: TLBs hold what is no longer so. */
+  onBytesUndone: () => void = () => {};
+  readonly #columns: (Column | null)[] = [];
+  readonly #indices: number[] = [];
+  readonly #olds: number[] = [];
+  readonly #bytes: BytesRecord[] = [];
+  #pending = 0;
+  #length = 0;
+
+  /** A point to undo to. */
+  get mark(): number {
+    return this.#length;
+  }
+
+  cell(column: Column, index: number, old: number, value: number): void {
+    const at = this.#length++;
+    this.#columns[at] = column;
+    this.#indices[at] = index;
+    this.#olds[at] = old;
+    this.#toggle(column.nameHash, index, old);
+    this.#toggle(column.nameHash, index, value);
+  }
+
+  bytes(chunk: Chunk, offset: number, length: number): void {
+    const at = this.#length++;
+    const old = chunk.bytes.slice(offset, offset + length);
+    this.#columns[at] = null;
+    this.#indices[at] = this.#bytes.length;
+    this.#bytes.push({ chunk, offset, old });
+    this.#pending++;
+  }
+
+  /** Called after each operation: bytes that it changed enter the hash. */
+  settle(): void {
+    for (let i = this.#bytes.length - this.#pending; i < this.#bytes.length; i++) {
+      const { chunk, offset, old } = this.#bytes[i] as BytesRecord;
+      this.#toggleBytes(chunk, offset, old);
+      this.#toggleBytes(chunk, offset, chunk.bytes.subarray(offset, offset + old.length));
+    }
+    this.#pending = 0;
+  }
+
+  /** Takes back everything since `mark`; the hash was `low`, `high` then. */
+  undo(mark: number, low: number, high: number): void {
+    while (this.#length > mark) {
+      const at = --this.#length;
+      const column = this.#columns[at] as Column | null;
+      if (column === null) {
+        this.#undoBytes();
+        continue;
+      }
+      const index = this.#indices[at] as number;
+      column.values[index] = this.#olds[at] as number;
+      column.changed?.(index);
+    }
+    this.low = low;
+    this.high = high;
+  }
+
+  #undoBytes(): void {
+    const { chunk, offset, old } = this.#bytes.pop() as BytesRecord;
+    chunk.bytes.set(old, offset);
+    this.onBytesUndone();
+  }
+
+  #toggle(name: number, index: number, value: number): void {
+    const cell = mix(name, index);
+    const top = (value / 0x1_0000_0000) | 0;
+    this.low ^= mix(cell, value | 0);
+    this.high ^= mix(cell ^ 0x5bd1e995 ^ top, (value | 0) ^ 0x3c6ef372);
+  }
+
+  #toggleBytes(chunk: Chunk, offset: number, bytes: Uint8Array): void {
+    for (let i = 0; i < bytes.length; i++) {
+      const cell = mix(chunk.index, offset + i);
+      this.low ^= mix(cell, bytes[i] as number);
+      this.high ^= mix(cell ^ 0x5bd1e995, bytes[i] as number);
+    }
+  }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+// The call trace of a report. The simulated kernel runs on the host's stack, so the host's frames are its
+// frames, once those of the machinery are left out. arch/x86/kernel/stacktrace.c
+
+/** C names of functions that are spelled otherwise here: `Class.method`, `#privateMethod` or `function`. */
+export type SymbolNames = Readonly<Record<string, string>>;
+
+/** The kernel's own; modules bring theirs. */
+export const kernelSymbols: SymbolNames = {
+  'Debugfs.read': 'full_proxy_read',
+  'Debugfs.write': 'full_proxy_write',
+  'Entry.interrupt': 'common_interrupt',
+  'Entry.nmi': 'exc_nmi',
+  'Entry.machineCheck': 'exc_machine_check',
+  'Entry.pageFault': 'exc_page_fault',
+  'Entry.generalProtection': 'exc_general_protection',
+  'Kernel.exec': 'begin_new_exec',
+  'Kernel.spawnCode': 'copy_process',
+  'KernelMappings.vfree': 'vfree',
+  'KernelMappings.vmalloc': '__vmalloc',
+  'Mutex.lock': 'mutex_lock',
+  'Mutex.unlock': 'mutex_unlock',
+  'Scheduler.doExit': 'do_exit',
+  'Scheduler.preemptScheduleIrq': 'preempt_schedule_irq',
+  'Scheduler.schedule': 'schedule',
+  'Scheduler.yield': '__schedule',
+  'SpinLock.lock': '_raw_spin_lock',
+  'SpinLock.unlock': '_raw_spin_unlock',
+  'Srcu.synchronize': 'synchronize_srcu',
+  'StaticKey.dec': 'static_key_slow_dec',
+  'StaticKey.inc': 'static_key_slow_inc',
+  '#contextSwitch': 'context_switch',
+  '#idle': 'do_idle',
+  '#idtentryEnter': 'idtentry_enter',
+  '#idtentryExit': 'idtentry_exit',
+  '#switchTo': '__switch_to',
+};
+
+/** Classes of the machine and of what runs it: their public methods are host internals. */
+const HIDDEN_CLASSES: ReadonlySet<string> = new Set([
+  'Array',
+  'Column',
+  'Debugfs',
+  'Entry',
+  'FaultHandler',
+  'Kernel',
+  'KernelMappings',
+  'Machine',
+  'Map',
+  'Mmu',
+  'Mutex',
+  'Oops',
+  'PerCpu',
+  'PhysicalMemory',
+  'Preempt',
+  'PrintkRing',
+  'Reflect',
+  'Runner',
+  'Scheduler',
+  'Set',
+  'SpinLock',
+  'Srcu',
+  'StaticKey',
+  'Tasks',
+]);
+
+/** Functions of the machine that belong to no class. */
+const HIDDEN_FUNCTIONS: ReadonlySet<string> = new Set([
+  'boundary',
+  'eachPage',
+  'executeOperation',
+  'executeOther',
+  'executeRegister',
+  'operate',
+  'take',
+]);
+
+/** From one of these down to the interrupted operation, frames are those of whoever fired the event. */
+const EVENT_DELIVERY: ReadonlySet<string> = new Set([
+  'Runner.interrupt',
+  'Runner.machineCheck',
+  'Runner.nmi',
+  'Runner.runOther',
+  'Runner.userPageFault',
+]);
+
+const TASK_BOUNDARY: ReadonlySet<string> = new Set(['Runner.call', '#runCall', 'Kernel.start']);
+
+const FRAME = /^\s*at (?:async )?(?:new )?([\w$]*\.?#?[\w$]+)(?: \[as [^\]]*\])? \(/;
+const FRAMES_MAX = 16;
+
+/** Reads the host's stack below its caller, as far as the host lets one. */
+export function hostFrames(): readonly string[] {
+  const host = Error as unknown as { stackTraceLimit?: number };
+  const limit = host.stackTraceLimit;
+  host.stackTraceLimit = 100;
+  const { stack } = new Error('frames');
+  if (limit !== undefined) host.stackTraceLimit = limit;
+  return stack?.split('\n').slice(2) ?? [];
+}
+
+/**
+ * The simulated kernel's functions on a host stack, innermost first, by their C names.
+ *
+ * A host whose stacks are not in V8's format gives an empty list.
+ *
+ * @param from leaves out everything above and including the first frame of this C name
+ */
+export function kernelFrames(
+  frames: readonly string[],
+  symbols: SymbolNames,
+  from?: string,
+): readonly string[] {
+  const names: string[] = [];
+  let delivering = false;
+  let skipping = from !== undefined;
+  for (const frame of frames) {
+    const host = FRAME.exec(frame)?.[1];
+    if (host === undefined) continue;
+    if (TASK_BOUNDARY.has(host)) break;
+    if (EVENT_DELIVERY.has(host)) delivering = true;
+    else if (host === 'Runner.operate') delivering = false;
+    const name = delivering ? null : kernelName(host, symbols);
+    if (name === null) continue;
+    if (!skipping) names.push(name);
+    else if (name === from) skipping = false;
+    if (names.length === FRAMES_MAX) break;
+  }
+  return names;
+}
+
+/** A function's C name; null for the machinery. */
+function kernelName(host: string, symbols: SymbolNames): string | null {
+  const known = symbols[host];
+  if (known !== undefined) return known;
+  const dot = host.indexOf('.');
+  const name = host.slice(dot + 1);
+  // V8 does not say whose private method it is, and the kernel's are named above.
+  if (name.startsWith('#')) return null;
+  const hidden = dot < 0 ? HIDDEN_FUNCTIONS.has(name) : HIDDEN_CLASSES.has(host.slice(0, dot));
+  if (hidden || (dot >= 0 && HIDDEN_FUNCTIONS.has(name))) return null;
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`).replace(/^_/, '');
+}

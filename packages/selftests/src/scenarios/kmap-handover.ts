@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// D-11: the address of a kmap()ed page is handed to another task.
+
+import { type Scenario, scenario } from '@pkslab/explore';
+import type { RevisionRequest } from '@pkslab/kernel';
+import type { FieldDefinition } from '@pkslab/x86-cpu';
+import { legalCalls, pksInvariants } from '../invariants.ts';
+import { smallStack } from './small-stack.ts';
+
+const handedField: FieldDefinition = {
+  name: 'scenario.handed',
+  type: 'bool',
+  initial: 0,
+  per: 'global',
+};
+const doneField: FieldDefinition = {
+  name: 'scenario.done',
+  type: 'bool',
+  initial: 0,
+  per: 'global',
+};
+
+/**
+ * A maps a page and waits until B has stored through the address.
+ *
+ * Where kmap grants to whoever has the address (its old contract), B's store is legal, and a fault breaks
+ * I16. Where a mapping is local by contract, B's use is a bug that must be refused; B's store then has an
+ * exception-table entry, and that it does not get through is what the other invariants check.
+ */
+export const kmapHandover: Scenario = scenario({
+  name: 'kmap-handover',
+  title: 'a task maps a page and hands the address to another, which stores through it',
+  budget: { irq: 0, nmi: 0, preempt: 0, pageFault: 0 },
+  setup(request: RevisionRequest) {
+    const { kernel, kmap, pfn, address } = smallStack(request);
+    const handed = kernel.machine.column(handedField);
+    const done = kernel.machine.column(doneField);
+    const legal = kernel.choice('kmapPolicy') === 'grant';
+    const mapper = kernel.spawn('A', () => {
+      kmap.kmap(pfn);
+      handed.set(0, 1);
+      kernel.sched.sleepUntil(done, 0, 1);
+      kmap.kunmap(pfn);
+    });
+    const user = kernel.spawn('B', () => {
+      if (handed.get(0) === 0) kernel.sched.sleepUntil(handed, 0, 1);
+      if (legal) kernel.machine.store32(address, 1);
+      else kernel.machine.tryStore32(address, 1);
+      done.set(0, 1);
+    });
+    const invariants = pksInvariants(kernel);
+    return {
+      kernel,
+      tasks: [mapper, user],
+      invariants: legal ? [...invariants, legalCalls()] : invariants,
+    };
+  },
+});
