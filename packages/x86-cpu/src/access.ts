@@ -25,6 +25,7 @@ export interface RightsRegisters {
   readonly cr0: number;
   readonly cr4: number;
   readonly efer: number;
+  /** RFLAGS.AC */
   readonly ac: boolean;
   readonly pkru: number;
   readonly pkrs: number;
@@ -32,11 +33,13 @@ export interface RightsRegisters {
 
 /** What a page walk found, as far as rights depend on it: the AND of U/S and R/W and the OR of NX over all levels. */
 export interface WalkRights {
+  /** Every entry has P=1. Also true where a reserved bit ended the walk: then `reserved` is. */
   readonly present: boolean;
   readonly reserved: boolean;
   readonly writable: boolean;
   readonly user: boolean;
   readonly noExecute: boolean;
+  /** Bits 62:59 of the leaf. */
   readonly key: number;
 }
 
@@ -46,10 +49,13 @@ export type AccessMode = 'user' | 'supervisor' | 'implicit';
 /**
  * Decides one access: `null` if it is allowed, else the error code of the #PF it raises.
  *
- * This is the rule that the machine's fast path must agree with.
+ * This is the rule that the machine's fast path must agree with; an emulator can be tested against it too.
  *
  * @example
- * decideAccess('write', 'supervisor', page, { ...registers, pkrs: 0x4 }); // => 0x23: key 1 has AD set
+ * const page = { present: true, reserved: false, writable: true, user: false, noExecute: true, key: 1 };
+ * const registers = { cr0: CR0_WP, cr4: CR4_PKS, efer: EFER_LMA, ac: false, pkru: 0, pkrs: 0x4 };
+ * decideAccess('write', 'supervisor', page, registers); // => 0x23
+ * decideAccess('write', 'supervisor', page, { ...registers, pkrs: 0 }); // => null
  */
 export function decideAccess(
   kind: AccessKind,
@@ -57,28 +63,26 @@ export function decideAccess(
   walk: WalkRights,
   registers: RightsRegisters,
 ): number | null {
-  const { cr0, cr4, efer } = registers;
-  const userMode = mode === 'user';
+  const { cr4, efer } = registers;
   let code = 0;
   if (kind === 'write') code |= PF_W;
-  if (userMode) code |= PF_U;
+  if (mode === 'user') code |= PF_U;
   if (kind === 'fetch' && ((efer & EFER_NXE) !== 0 || (cr4 & CR4_SMEP) !== 0)) code |= PF_I;
   if (!walk.present) return code;
   if (walk.reserved) return code | PF_P | PF_RSVD;
   const keyDenies = keyViolation(kind, mode, walk, registers);
-  if (pagingAllows(kind, mode, walk, cr0, cr4, efer, registers.ac) && !keyDenies) return null;
+  if (!keyDenies && pagingAllows(kind, mode, walk, registers)) return null;
   return code | PF_P | (keyDenies ? PF_PK : 0);
 }
 
-function pagingAllows(
+/** Whether R/W, U/S, NX, SMEP and SMAP allow an access, keys aside. SDM Vol. 3A §4.6.1. */
+export function pagingAllows(
   kind: AccessKind,
   mode: AccessMode,
   walk: WalkRights,
-  cr0: number,
-  cr4: number,
-  efer: number,
-  ac: boolean,
+  registers: RightsRegisters,
 ): boolean {
+  const { cr0, cr4, efer } = registers;
   const noExecute = walk.noExecute && (efer & EFER_NXE) !== 0;
   if (mode === 'user') {
     if (!walk.user) return false;
@@ -86,7 +90,8 @@ function pagingAllows(
     return kind === 'read' || walk.writable;
   }
   if (kind === 'fetch') return !noExecute && !(walk.user && (cr4 & CR4_SMEP) !== 0);
-  if (walk.user && (cr4 & CR4_SMAP) !== 0 && (!ac || mode === 'implicit')) return false;
+  const accessControl = registers.ac && mode !== 'implicit';
+  if (walk.user && (cr4 & CR4_SMAP) !== 0 && !accessControl) return false;
   return kind === 'read' || walk.writable || (cr0 & CR0_WP) === 0;
 }
 

@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Cells: shared state that is not memory. A cell is (field, object index); a field is one column.
 
-import type { Machine } from './machine.ts';
-import { Op } from './operation.ts';
+import { Op, type OperationHook } from './operation.ts';
+
+/** What a column needs of its machine. */
+export interface CellOwner {
+  readonly hook: OperationHook | null;
+  readonly journal: {
+    cell(column: Column, index: number, old: number, value: number): void;
+  } | null;
+  readonly cpu: { readonly index: number };
+  executeOrWait(kind: number, a: number, b: number, c: number, d: number): number;
+}
 
 /** What a cell of a field may hold; all are exact in a number. */
 export type CellType = 'u8' | 'u16' | 'u32' | 'i32' | 'address' | 'bool';
@@ -45,7 +54,7 @@ const WRAP: Readonly<Record<CellType, (value: number) => number>> = {
  * `compareExchange` and the bit operations are read-modify-write instructions and may not.
  */
 export class Column {
-  readonly machine: Machine;
+  readonly machine: CellOwner;
   readonly id: number;
   readonly field: FieldDefinition;
   /** The contents, for whoever executes operations or inspects a stopped machine; never for kernel code. */
@@ -56,7 +65,7 @@ export class Column {
   changed: ((index: number) => void) | null = null;
   readonly #wrap: (value: number) => number;
 
-  constructor(machine: Machine, id: number, field: FieldDefinition, count: number) {
+  constructor(machine: CellOwner, id: number, field: FieldDefinition, count: number) {
     this.machine = machine;
     this.id = id;
     this.field = field;

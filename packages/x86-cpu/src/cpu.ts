@@ -1,35 +1,34 @@
 // SPDX-License-Identifier: MIT
 // One logical processor: its registers as cells, its TLB, and what the fast paths precompute from them.
 
+import type { RightsRegisters } from './access.ts';
 import type { Column } from './cell.ts';
+import type { CpuFeatures } from './model.ts';
+import { type PagingFormat, reservedHighBits, WIDEST_FORMAT } from './paging.ts';
 import {
+  CR0_ET,
   CR0_PE,
   CR0_PG,
   CR0_WP,
+  CR4_LA57,
+  CR4_MCE,
   CR4_PAE,
   CR4_PGE,
   CR4_PKE,
   CR4_PKS,
   CR4_SMAP,
-  CR4_SMEP,
   EFER_LMA,
   EFER_LME,
   EFER_NXE,
 } from './registers.ts';
-import {
-  RIGHTS_SR,
-  RIGHTS_SR_AC,
-  RIGHTS_SW,
-  RIGHTS_SW_AC,
-  RIGHTS_UR,
-  RIGHTS_UW,
-  Tlb,
-} from './tlb.ts';
+import { Tlb, type TlbEntry } from './tlb.ts';
 
 /** The registers of all CPUs, one column each, indexed by CPU. */
 export interface RegisterColumns {
   readonly cr0: Column;
+  /** The faulting address; beyond ±2^53 without its low 12 bits, which are in `cr2Offset`. */
   readonly cr2: Column;
+  readonly cr2Offset: Column;
   readonly cr3: Column;
   readonly cr4: Column;
   readonly efer: Column;
@@ -42,52 +41,117 @@ export interface RegisterColumns {
   readonly pkru: Column;
   /** NMIs are blocked from the delivery of one until IRET. */
   readonly nmiBlocked: Column;
+  /** Base of the interrupt descriptor table; {@link NO_TABLE}: delivery reads none. */
+  readonly idtr: Column;
+  /** Base of the global descriptor table, or {@link NO_TABLE}. */
+  readonly gdtr: Column;
+  /** Base of the task-state segment, or {@link NO_TABLE}. */
+  readonly tr: Column;
+  /** The stack pointer, or {@link NO_TABLE}: delivery pushes nothing. */
+  readonly rsp: Column;
+  /** Events that wait: 8 words a CPU, a bit a vector; vectors 2 and 18 are NMI and machine check. */
+  readonly pending: Column;
 }
+
+/** In place of the address of a descriptor table or stack that the machine does without. */
+export const NO_TABLE = -1;
 
 /** State in which firmware hands a CPU to the kernel: long mode, paging on, keys off, interrupts off. */
 export const LONG_MODE: { readonly cr0: number; readonly cr4: number; readonly efer: number } = {
-  cr0: (CR0_PE | CR0_WP | CR0_PG) >>> 0,
-  cr4: CR4_PAE | CR4_PGE,
+  cr0: (CR0_PE | CR0_ET | CR0_WP | CR0_PG) >>> 0,
+  cr4: CR4_PAE | CR4_MCE | CR4_PGE,
   efer: EFER_LME | EFER_LMA | EFER_NXE,
 };
+
+/** CR0 after RESET; INIT keeps CD and NW. SDM Vol. 3A table 10-1. */
+export const RESET_CR0 = 0x6000_0010;
+
+type Mutable<T> = { -readonly [name in keyof T]: T[name] };
 
 export class Cpu {
   readonly index: number;
   readonly tlb: Tlb = new Tlb();
-  /** PKRS, then PKRU, as they count now: 0 while their CR4 bit is off. */
-  readonly keyRegister: Int32Array = new Int32Array(2);
-  /** Bits of a key's pair that refuse a write: AD and WD, or AD alone where CR0.WP lets WD pass. */
-  writeDeny = 0b11;
-  readWant: number = RIGHTS_SR;
-  writeWant: number = RIGHTS_SW;
+  /** Translations of the process contexts that are not current, while CR4.PCIDE=1. */
+  readonly parked: Map<number, TlbEntry[]> = new Map();
+  /** A bit for each class of page (its key, plus 16 for a user page): whether a read is refused now. */
+  readDeny = 0;
+  /** The same for a write to a page with R/W=1. */
+  writeDeny = 0;
+  /** Supervisor writes pass R/W=0: CR0.WP=0. */
+  ignoresReadOnly = false;
+  user = false;
+  paging = true;
+  /** Whether G in an entry counts. */
+  globalPages = true;
+  format: PagingFormat = WIDEST_FORMAT;
+  /** The registers of the pure rule. */
+  readonly rights: RightsRegisters = { cr0: 0, cr4: 0, efer: 0, ac: false, pkru: 0, pkrs: 0 };
   readonly #registers: RegisterColumns;
-  #rightsControls = 0;
+  readonly #features: CpuFeatures;
 
-  constructor(index: number, registers: RegisterColumns) {
+  constructor(index: number, registers: RegisterColumns, features: CpuFeatures) {
     this.index = index;
     this.#registers = registers;
+    this.#features = features;
   }
 
   /** Recomputes what the fast paths use; called whenever a register that it depends on changes. */
   derive(): void {
     const r = this.#registers;
     const i = this.index;
-    const cr0 = r.cr0.values[i] as number;
-    const cr4 = r.cr4.values[i] as number;
-    const efer = r.efer.values[i] as number;
-    this.keyRegister[0] = (cr4 & CR4_PKS) !== 0 ? (r.pkrs.values[i] as number) : 0;
-    this.keyRegister[1] = (cr4 & CR4_PKE) !== 0 ? (r.pkru.values[i] as number) : 0;
-    const user = r.cpl.values[i] === 3;
-    const ac = r.ac.values[i] === 1;
-    this.writeDeny = user || (cr0 & CR0_WP) !== 0 ? 0b11 : 0b01;
-    this.readWant = user ? RIGHTS_UR : ac ? RIGHTS_SR_AC : RIGHTS_SR;
-    this.writeWant = user ? RIGHTS_UW : ac ? RIGHTS_SW_AC : RIGHTS_SW;
-    // Entries hold rights under these controls: a toggle counts at once, so they are taken afresh.
-    const controls =
-      (cr0 & CR0_WP) | (cr4 & (CR4_SMEP | CR4_SMAP)) | ((efer & EFER_NXE) !== 0 ? 1 : 0);
-    if (controls !== this.#rightsControls) {
-      this.#rightsControls = controls;
-      this.tlb.flush(true);
-    }
+    const rights = this.rights as Mutable<RightsRegisters>;
+    rights.cr0 = r.cr0.values[i] as number;
+    rights.cr4 = r.cr4.values[i] as number;
+    rights.efer = r.efer.values[i] as number;
+    rights.ac = r.ac.values[i] === 1;
+    this.user = r.cpl.values[i] === 3;
+    this.paging = (rights.cr0 & CR0_PG) !== 0;
+    this.globalPages = (rights.cr4 & CR4_PGE) !== 0;
+    this.ignoresReadOnly = !this.user && (rights.cr0 & CR0_WP) === 0;
+    this.#deriveFormat(rights.cr4, rights.efer);
+    this.deriveKeys();
   }
+
+  /** What depends on PKRS and PKRU only. */
+  deriveKeys(): void {
+    const rights = this.rights as Mutable<RightsRegisters>;
+    const { cr0, cr4, ac } = rights;
+    rights.pkrs = this.#registers.pkrs.values[this.index] as number;
+    rights.pkru = this.#registers.pkru.values[this.index] as number;
+    const longMode = (rights.efer & EFER_LMA) !== 0;
+    const pkrs = longMode && (cr4 & CR4_PKS) !== 0 ? rights.pkrs : 0;
+    const pkru = longMode && (cr4 & CR4_PKE) !== 0 ? rights.pkru : 0;
+    const obeysWd = this.user || (cr0 & CR0_WP) !== 0;
+    const readPages = this.user ? 0x0000_ffff : 0;
+    const userPages = !this.user && (cr4 & CR4_SMAP) !== 0 && !ac ? 0xffff_0000 : 0;
+    const closed = readPages | userPages;
+    this.readDeny = closed | evenBits(pkrs) | (evenBits(pkru) << 16);
+    this.writeDeny = obeysWd
+      ? closed | evenBits(pkrs | (pkrs >>> 1)) | (evenBits(pkru | (pkru >>> 1)) << 16)
+      : this.readDeny;
+  }
+
+  #deriveFormat(cr4: number, efer: number): void {
+    const { physicalAddressBits, gigabytePages } = this.#features;
+    const levels = (cr4 & CR4_LA57) !== 0 ? 5 : 4;
+    const reservedHigh = reservedHighBits(physicalAddressBits, (efer & EFER_NXE) !== 0);
+    const { format } = this;
+    if (
+      format.levels === levels &&
+      format.reservedHigh === reservedHigh &&
+      format.gigabytePages === gigabytePages
+    ) {
+      return;
+    }
+    this.format = { levels, reservedHigh, gigabytePages };
+  }
+}
+
+/** Gathers bits 0, 2, 4 … 30 into bits 15:0. */
+function evenBits(value: number): number {
+  let bits = value & 0x5555_5555;
+  bits = (bits | (bits >>> 1)) & 0x3333_3333;
+  bits = (bits | (bits >>> 2)) & 0x0f0f_0f0f;
+  bits = (bits | (bits >>> 4)) & 0x00ff_00ff;
+  return (bits | (bits >>> 8)) & 0xffff;
 }

@@ -7,34 +7,40 @@ export const Outcome = { retry: 0, fixup: 1 } as const;
 /**
  * The handlers that software installs, as the IDT does.
  *
- * Each is called on the interrupted stack after the hardware's push (the old IF is an argument, IF is now
- * 0) and performs `Machine.iret` as its last operation.
+ * Each is called on the interrupted stack after the hardware's push (what it saved is an argument, see
+ * `SAVED_IF`; IF is now 0) and performs `Machine.iret` with it as its last operation.
  */
 export interface EventHandlers {
-  interrupt(vector: number, interruptFlag: number): void;
-  nmi(interruptFlag: number): void;
-  machineCheck(interruptFlag: number): void;
+  interrupt(vector: number, saved: number): void;
+  nmi(saved: number): void;
+  machineCheck(saved: number): void;
   /** Returns an {@link Outcome}. `fixup`: the instruction has an exception-table entry. */
-  pageFault(errorCode: number, address: number, interruptFlag: number, fixup: boolean): number;
-  generalProtection(errorCode: number, interruptFlag: number, fixup: boolean): number;
+  pageFault(errorCode: number, address: number, saved: number, fixup: boolean): number;
+  generalProtection(errorCode: number, saved: number, fixup: boolean): number;
+  /** #SS; without it `generalProtection` is called. */
+  stackFault?(errorCode: number, saved: number, fixup: boolean): number;
+  /** #UD; without it the machine shuts down. */
+  invalidOpcode?(saved: number): number;
+  /** #DF, which does not return to what was interrupted; without it the machine shuts down. */
+  doubleFault?(saved: number): void;
 }
 
 /** The last fault of an access: valid right after an operation returned `FAULTED`. */
 export interface Fault {
   vector: number;
   errorCode: number;
+  /** Of a page fault. Beyond ±2^53 (5-level paging only) it lacks its low 12 bits, which are `offset`. */
   address: number;
+  offset?: number;
 }
 
-/** A fault with no software to handle it: the machine stops. */
+/** A fault that software could not be told of: the machine shuts down. SDM Vol. 3A §7.15, interrupt 8. */
 export class TripleFault extends Error {
   override readonly name = 'TripleFault';
   readonly fault: Fault;
 
-  constructor(fault: Fault) {
-    super(
-      `vector ${fault.vector}, error code 0x${fault.errorCode.toString(16)}, and no handler is installed: set machine.handlers first`,
-    );
+  constructor(fault: Fault, why = 'and no handler is installed: set machine.handlers first') {
+    super(`vector ${fault.vector}, error code 0x${fault.errorCode.toString(16)}, ${why}`);
     this.fault = fault;
   }
 }

@@ -25,6 +25,7 @@ export interface Backing {
 export class Chunk {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
+  readonly quads: BigUint64Array;
   readonly region: Region | null;
   readonly index: number;
   /** Lines stored to and not yet written back: a bit a line; persistent ranges only. */
@@ -38,6 +39,7 @@ export class Chunk {
     const buffer = new ArrayBuffer(CHUNK_SIZE);
     this.bytes = new Uint8Array(buffer);
     this.words = new Int32Array(buffer);
+    this.quads = new BigUint64Array(buffer);
     this.region = region;
     this.index = index;
     this.dirty = region === null ? null : new Int32Array(WORDS_PER_CHUNK);

@@ -1,89 +1,208 @@
 // SPDX-License-Identifier: MIT
 // Translation: TLB, walk, access rights, accessed and dirty bits.
 
-import { type AccessMode, decideAccess, type RightsRegisters } from './access.ts';
+import { type AccessKind, type AccessMode, decideAccess, type WalkRights } from './access.ts';
 import type { Cpu } from './cpu.ts';
-import type { Machine } from './machine.ts';
 import type { Chunk } from './memory.ts';
 import { newWalk, PTE_A, PTE_D, type Walk, walkPage } from './paging.ts';
-import { VECTOR_PF } from './registers.ts';
+import { PF_PK, VECTOR_GP, VECTOR_PF, VECTOR_SS } from './registers.ts';
+import type { MachineState } from './state.ts';
 import {
-  RIGHTS_SF,
-  RIGHTS_SR,
-  RIGHTS_SR_AC,
-  RIGHTS_SW,
-  RIGHTS_SW_AC,
-  RIGHTS_UF,
-  RIGHTS_UR,
-  RIGHTS_USER_PAGE_SHIFT,
-  RIGHTS_UW,
+  INFO_CLASS,
+  INFO_DIRTY,
+  INFO_FLAGS,
+  INFO_GLOBAL,
+  INFO_NO_EXECUTE,
+  INFO_STORE,
+  INFO_USER,
+  INFO_WRITABLE,
+  PageLevel,
   TLB_MASK,
 } from './tlb.ts';
 
 const CHUNK_MASK = 0x1f_ffff;
+const PHYSICAL_32 = 0x10_0000; // pages below 4 GiB
+/** Page numbers of canonical addresses lie in ± these: 47 and 56 address bits. */
+const CANONICAL_4 = 2 ** 35;
+const CANONICAL_5 = 2 ** 44;
 
 export class Mmu {
-  readonly #machine: Machine;
+  readonly #state: MachineState;
   readonly #walk: Walk = newWalk();
-  /** Chunk of the last translation, and the page's byte offset in it. */
+  /** Chunk of the last translation, and the byte's offset in it. */
   chunk: Chunk | null = null;
   offset = 0;
+  /** The access is through the stack segment: a non-canonical address is #SS. */
+  stackAccess = false;
 
-  constructor(machine: Machine) {
-    this.#machine = machine;
+  constructor(state: MachineState) {
+    this.#state = state;
   }
 
   /**
-   * Translates an address on the executing CPU: true with `chunk` and `offset` set (of the byte itself),
-   * or false with `machine.fault` set.
+   * Translates an address for a load or store on the executing CPU: true with `chunk` and `offset` set (of the
+   * byte itself), or false with `machine.fault` set.
    */
   translate(address: number, write: boolean): boolean {
-    const cpu = this.#machine.cpu;
-    const page = Math.floor(address / 4096);
-    const tlb = cpu.tlb;
-    let slot = page & TLB_MASK;
-    if (tlb.tags[slot] !== page || !this.#hitAllows(cpu, tlb.rights[slot] as number, write)) {
-      slot = this.#miss(cpu, page, address, write);
-      if (slot < 0) return false;
+    const cpu = this.#state.cpu;
+    const { tlb } = cpu;
+    const low = address | 0;
+    const slot = (low >>> 12) & TLB_MASK;
+    const within = low & 0xfff;
+    const info = tlb.infos[slot] as number;
+    if (tlb.tags[slot] === address - within && allows(cpu, info, write)) {
+      this.chunk = tlb.chunks[slot] as Chunk;
+      this.offset = (info & ~INFO_FLAGS) * 4 + within;
+      return true;
     }
-    this.chunk = tlb.chunks[slot] as Chunk;
-    this.offset = (tlb.base[slot] as number) * 4 + (address - page * 4096);
+    const large = tlb.findLarge(address);
+    if (large >= 0 && allows(cpu, tlb.largeInfos[large] as number, write)) {
+      this.chunk = tlb.largeChunks[large] as Chunk;
+      this.offset = address - (tlb.largeTags[large] as number);
+      return true;
+    }
+    const page = Math.floor(address / 4096);
+    return this.#miss(cpu, page, within, write ? 'write' : 'read', false);
+  }
+
+  /** Translates any kind of access; the address is a page number and an offset in the page. */
+  translatePage(page: number, offset: number, kind: AccessKind, implicit: boolean): boolean {
+    const { cpu } = this.#state;
+    const { tlb } = cpu;
+    const tag = page * 4096;
+    const slot = page & TLB_MASK;
+    const info = tlb.infos[slot] as number;
+    if (tlb.tags[slot] === tag && this.#heldAllows(cpu, info, kind, implicit) === null) {
+      this.chunk = tlb.chunks[slot] as Chunk;
+      this.offset = (info & ~INFO_FLAGS) * 4 + offset;
+      return true;
+    }
+    const large = tlb.findLarge(tag);
+    if (large >= 0) {
+      const code = this.#heldAllows(cpu, tlb.largeInfos[large] as number, kind, implicit);
+      if (code === null) {
+        this.chunk = tlb.largeChunks[large] as Chunk;
+        this.offset = tag - (tlb.largeTags[large] as number) + offset;
+        return true;
+      }
+    }
+    return this.#miss(cpu, page, offset, kind, implicit);
+  }
+
+  /** After a scalar access through a large entry: enters its 4 KiB piece, which the fast paths look at. */
+  enterPiece(address: number): void {
+    const { tlb } = this.#state.cpu;
+    if (tlb.tags[(address / 4096) & TLB_MASK] === Math.floor(address / 4096) * 4096) return;
+    const large = tlb.findLarge(address);
+    if (large >= 0) tlb.fillPiece(address, large);
+  }
+
+  /** Whether a page's addresses are canonical; if not, the #GP or #SS is recorded. */
+  checkCanonical(page: number): boolean {
+    const { cpu } = this.#state;
+    if (!cpu.paging) return true;
+    const limit = cpu.format.levels === 5 ? CANONICAL_5 : CANONICAL_4;
+    if (page >= -limit && page < limit) return true;
+    this.refuse(this.stackAccess ? VECTOR_SS : VECTOR_GP);
+    return false;
+  }
+
+  /** Records a fault without an address, error code 0. */
+  refuse(vector: number): void {
+    const { fault } = this.#state;
+    fault.vector = vector;
+    fault.errorCode = 0;
+    fault.address = 0;
+    fault.offset = 0;
+  }
+
+  /** Walks for a page under the executing CPU's registers; changes nothing. */
+  walk(page: number, into: Walk): void {
+    const { cpu, memory, registers } = this.#state;
+    const cr3 = registers.cr3.values[cpu.index] as number;
+    walkPage(memory, cr3 - (cr3 & 0xfff), page, into, cpu.format);
+  }
+
+  /** What the pure rule says of a TLB entry: null, or the error code. A clear D needs another walk for a write. */
+  #heldAllows(cpu: Cpu, info: number, kind: AccessKind, implicit: boolean): number | null {
+    const held = {
+      present: true,
+      reserved: false,
+      writable: (info & INFO_WRITABLE) !== 0,
+      user: (info & INFO_USER) !== 0,
+      noExecute: (info & INFO_NO_EXECUTE) !== 0,
+      key: info & 0xf,
+    };
+    const code = this.#decide(cpu, kind, implicit, held);
+    return code === null && kind === 'write' && (info & INFO_DIRTY) === 0 ? -1 : code;
+  }
+
+  #decide(cpu: Cpu, kind: AccessKind, implicit: boolean, walk: WalkRights): number | null {
+    const mode: AccessMode = implicit ? 'implicit' : cpu.user ? 'user' : 'supervisor';
+    const code = decideAccess(kind, mode, walk, cpu.rights);
+    if (code === null || this.#state.behaviours.keyBitOnSupervisorPage) return code;
+    return mode === 'user' && !walk.user ? code & ~PF_PK : code;
+  }
+
+  /** The TLB holds nothing that allows the access: walks, decides, sets A and D, fills the TLB. */
+  #miss(cpu: Cpu, page: number, offset: number, kind: AccessKind, implicit: boolean): boolean {
+    if (!Number.isSafeInteger(page)) throw new RangeError(`page ${page}: not an address`);
+    if (!this.checkCanonical(page)) return false;
+    if (!cpu.paging) return this.#identity(page, offset);
+    const stale = this.#state.behaviours.spuriousFaults
+      ? this.#staleDenial(cpu, page, kind, implicit)
+      : null;
+    const walk = this.#walk;
+    this.walk(page, walk);
+    const code = stale ?? this.#decide(cpu, kind, implicit, walk);
+    if (code !== null) return this.#pageFault(cpu, page, offset, code);
+    const write = kind === 'write';
+    this.#setAccessed(walk.depth, write);
+    if (write) walk.dirty = true;
+    this.#enter(cpu, page, offset);
     return true;
   }
 
-  #hitAllows(cpu: Cpu, rights: number, write: boolean): boolean {
-    if ((rights & (write ? cpu.writeWant : cpu.readWant)) === 0) return false;
-    const register = cpu.keyRegister[(rights >>> RIGHTS_USER_PAGE_SHIFT) & 1] as number;
-    return ((register >>> (rights & 31)) & (write ? cpu.writeDeny : 0b01)) === 0;
+  #identity(page: number, offset: number): boolean {
+    const address = (page % PHYSICAL_32) * 4096 + offset;
+    this.chunk = this.#state.memory.chunkAt(address);
+    this.offset = address & CHUNK_MASK;
+    return true;
   }
 
-  /** Walks, decides, sets A and D, fills the TLB; the slot, or -1 with the fault recorded. */
-  #miss(cpu: Cpu, page: number, address: number, write: boolean): number {
-    const machine = this.#machine;
-    const walk = this.#walk;
-    walkPage(machine.memory, machine.registers.cr3.values[cpu.index] as number, page, walk);
-    const registers = this.rightsRegisters(cpu);
-    const mode: AccessMode = machine.registers.cpl.values[cpu.index] === 3 ? 'user' : 'supervisor';
-    const code = decideAccess(write ? 'write' : 'read', mode, walk, registers);
-    if (code !== null) {
-      const fault = machine.fault;
-      fault.vector = VECTOR_PF;
-      fault.errorCode = code;
-      fault.address = address;
-      cpu.tlb.invalidatePage(page);
-      return -1;
-    }
-    this.#setAccessed(walk, write);
-    const chunk = machine.memory.chunkAt(walk.frame);
-    const base = (walk.frame % 0x20_0000) >>> 2;
-    return cpu.tlb.fill(page, rightsOf(walk, registers), chunk, base, walk.level > 1, walk.global);
+  /** The error code with which an entry held for the page refuses the access, null if there is none. */
+  #staleDenial(cpu: Cpu, page: number, kind: AccessKind, implicit: boolean): number | null {
+    const { tlb } = cpu;
+    const slot = page & TLB_MASK;
+    let info = -1;
+    if (tlb.tags[slot] === page * 4096) info = tlb.infos[slot] as number;
+    const large = tlb.findLarge(page * 4096);
+    if (large >= 0) info = tlb.largeInfos[large] as number;
+    if (info === -1) return null;
+    const code = this.#heldAllows(cpu, info, kind, implicit);
+    return code === -1 ? null : code;
+  }
+
+  #pageFault(cpu: Cpu, page: number, offset: number, code: number): boolean {
+    const { fault, behaviours } = this.#state;
+    if (behaviours.accessedOnFault) this.#setAccessed(this.#walk.depth - 1, false);
+    const address = page * 4096 + offset;
+    const exact = Number.isSafeInteger(address);
+    fault.vector = VECTOR_PF;
+    fault.errorCode = code;
+    fault.address = exact ? address : page * 4096;
+    fault.offset = exact ? 0 : offset;
+    // SDM Vol. 3A §4.10.4.1: a page fault invalidates the translations of its address.
+    cpu.tlb.invalidatePage(page);
+    return false;
   }
 
   /** Locked or-s of the processor into the entries: part of the access, not an operation of software. */
-  #setAccessed(walk: Walk, write: boolean): void {
-    const { memory, journal } = this.#machine;
-    for (let i = 0; i < walk.depth; i++) {
-      const bits = i === walk.depth - 1 && write ? PTE_A | PTE_D : PTE_A;
+  #setAccessed(depth: number, write: boolean): void {
+    const { memory, journal } = this.#state;
+    const walk = this.#walk;
+    for (let i = 0; i < depth; i++) {
+      const bits = i === depth - 1 && write ? PTE_A | PTE_D : PTE_A;
       const address = walk.entries[i] as number;
       const chunk = memory.chunkAt(address);
       const at = (address & CHUNK_MASK) >>> 2;
@@ -92,36 +211,31 @@ export class Mmu {
       journal?.bytes(chunk, at * 4, 4);
       chunk.words[at] = low | bits;
     }
-    if (write) walk.dirty = true;
   }
 
-  rightsRegisters(cpu: Cpu): RightsRegisters {
-    const r = this.#machine.registers;
-    const i = cpu.index;
-    return {
-      cr0: r.cr0.values[i] as number,
-      cr4: r.cr4.values[i] as number,
-      efer: r.efer.values[i] as number,
-      ac: r.ac.values[i] === 1,
-      pkru: r.pkru.values[i] as number,
-      pkrs: r.pkrs.values[i] as number,
-    };
+  /** Fills the TLB from the walk and points `chunk` and `offset` at the byte. */
+  #enter(cpu: Cpu, page: number, offset: number): void {
+    const walk = this.#walk;
+    const chunk = this.#state.memory.chunkAt(walk.frame);
+    const start = walk.frame & CHUNK_MASK;
+    let info = walk.key | (walk.user ? INFO_USER : 0);
+    if (walk.writable) info |= INFO_WRITABLE;
+    if (walk.dirty) info |= INFO_DIRTY;
+    if (walk.writable && walk.dirty && chunk.dirty === null) info |= INFO_STORE;
+    if (walk.noExecute) info |= INFO_NO_EXECUTE;
+    if (walk.global && cpu.globalPages) info |= INFO_GLOBAL;
+    const { tlb } = cpu;
+    const tag = page * 4096;
+    if (walk.level === PageLevel.small) tlb.fill(tag, info | (start >>> 2), chunk, walk.level);
+    else tlb.fillLarge(tag - start, info, chunk, walk.level);
+    this.chunk = chunk;
+    this.offset = start + offset;
   }
 }
 
-/** The rights word of a translation under the current controls, keys left out. */
-function rightsOf(walk: Walk, registers: RightsRegisters): number {
-  const open = { ...registers, pkru: 0, pkrs: 0 };
-  const allows = (kind: 'read' | 'write' | 'fetch', mode: AccessMode, ac: boolean): boolean =>
-    (kind !== 'write' || walk.dirty) && decideAccess(kind, mode, walk, { ...open, ac }) === null;
-  let rights = (walk.key * 2) | (walk.user ? 1 << RIGHTS_USER_PAGE_SHIFT : 0);
-  if (allows('read', 'supervisor', false)) rights |= RIGHTS_SR;
-  if (allows('write', 'supervisor', false)) rights |= RIGHTS_SW;
-  if (allows('fetch', 'supervisor', false)) rights |= RIGHTS_SF;
-  if (allows('read', 'user', false)) rights |= RIGHTS_UR;
-  if (allows('write', 'user', false)) rights |= RIGHTS_UW;
-  if (allows('fetch', 'user', false)) rights |= RIGHTS_UF;
-  if (allows('read', 'supervisor', true)) rights |= RIGHTS_SR_AC;
-  if (allows('write', 'supervisor', true)) rights |= RIGHTS_SW_AC;
-  return rights;
+function allows(cpu: Cpu, info: number, write: boolean): boolean {
+  if (!write) return ((cpu.readDeny >>> (info & INFO_CLASS)) & 1) === 0;
+  if ((info & INFO_DIRTY) === 0 || ((cpu.writeDeny >>> (info & INFO_CLASS)) & 1) !== 0)
+    return false;
+  return (info & INFO_WRITABLE) !== 0 || cpu.ignoresReadOnly;
 }

@@ -24,12 +24,12 @@ export const Op = {
   rdmsr: 12, // MSR
   wrmsr: 13, // MSR, -, low 32 bits, high 32 bits
   readCr: 14, // control register number
-  writeCr: 15, // control register number, -, value
+  writeCr: 15, // control register number, -, value, 1: bit 63 of a value for CR3
   cli: 16,
   sti: 17,
   pushfCli: 18, // local_irq_save: the old IF is the result
   popfIf: 19, // local_irq_restore: IF
-  iret: 20, // IF to restore, 1 if it ends an NMI
+  iret: 20, // what the event saved (bit 0 IF), 1 if it ends an NMI
   load8: 21, // address
   load16: 22, // address
   load32: 23, // address
@@ -54,7 +54,20 @@ export const Op = {
   switchStack: 42, // task: leaves this stack; continues when a switch to this task is made
   choose: 43, // chooser, argument: software's alternatives, one is taken and is the result
   halt: 44, // waits for an interrupt
-  sendIpi: 45, // CPU, vector
+  sendIpi: 45, // CPU, vector: the event is pending there
+  rdpkru: 46, // ECX
+  wrpkru: 47, // ECX, -, EAX, EDX
+  stac: 48,
+  clac: 49,
+  invpcid: 50, // type, PCID, address
+  fetch: 51, // address: the instruction byte there
+  xadd32: 52, // address, -, addend: locked read-modify-write, the old value is the result
+  xadd64: 53, // address, -, low half, high half: as load64
+  loadSegment: 54, // address of a descriptor: an implicit supervisor access
+  lidt: 55, // base of the interrupt descriptor table, -1 for none
+  lgdt: 56, // base of the global descriptor table, -1 for none
+  ltr: 57, // base of the task-state segment, -1 for none
+  setStack: 58, // stack pointer, -1 for none
 } as const;
 
 /** One of the values of {@link Op}. */
@@ -66,8 +79,17 @@ export const EXTABLE = 0x80;
 /** Set in an operation's kind: the access goes to memory that may need a page fault first (a user buffer). */
 export const FAULTABLE = 0x100;
 
+/** Set in a scalar access's kind: it goes through the stack segment, so a non-canonical address is #SS. */
+export const STACK = 0x200;
+
+/** Set in a scalar load's or store's kind: a is a page number and b the offset in the page. */
+export const WIDE = 0x400;
+
 /** The kind without its flags. */
 export const KIND_MASK = 0x7f;
+
+/** As the index of `getLocal`: the executing CPU, resolved at the operation. */
+export const THIS_CPU = -1;
 
 /** Result of {@link Machine.execute} when the access faulted: see `Machine.fault`. Never a value of a cell. */
 export const FAULTED = -0x10000000000000;

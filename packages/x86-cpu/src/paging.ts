@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Paging entries and the 4-level walk. Intel SDM Vol. 3A §4.5.
+// Paging entries and the 4- and 5-level walk. Intel SDM Vol. 3A §4.5.
 
 import type { WalkRights } from './access.ts';
 import type { PhysicalMemory } from './memory.ts';
@@ -7,7 +7,9 @@ import type { PhysicalMemory } from './memory.ts';
 /** Bytes of a 4 KiB page. */
 export const PAGE_SIZE = 4096;
 /** Bytes of a 2 MiB page. */
-export const LARGE_PAGE_SIZE: number = 2 * 1024 * 1024;
+export const LARGE_PAGE_SIZE = 0x20_0000;
+/** Bytes of a 1 GiB page. */
+export const HUGE_PAGE_SIZE = 0x4000_0000;
 
 // Bits of the low half of an entry.
 export const PTE_P: number = 1 << 0; // present
@@ -21,6 +23,9 @@ export const PTE_G: number = 1 << 8; // global
 const HIGH_KEY_SHIFT = 59 - 32; // protection key, bits 62:59
 const HIGH_NX = 0x8000_0000; // no execute, bit 63
 const HIGH_FRAME = 0xfffff; // physical address, bits 51:32
+// Bits of a large leaf's address field below its alignment are reserved; bit 12 is PAT.
+const MISALIGNED_2M = 0x001f_e000; // bits 20:13
+const MISALIGNED_1G = 0x3fff_e000; // bits 29:13
 
 /** The key in the high half of an entry (bits 62:59). */
 export function entryKey(high: number): number {
@@ -43,6 +48,47 @@ export function entryFrame(low: number, high: number): number {
   return (high & HIGH_FRAME) * 0x1_0000_0000 + (((low & 0xffff_f000) >>> 0) as number);
 }
 
+/** What entries look like under the registers and the CPU. */
+export interface PagingFormat {
+  readonly levels: 4 | 5;
+  /** Reserved bits of an entry's high half: the address bits from MAXPHYADDR up, and NX while EFER.NXE=0. */
+  readonly reservedHigh: number;
+  /** Whether a PDPTE may map a 1 GiB page. */
+  readonly gigabytePages: boolean;
+}
+
+/** 4 levels, every feature, 52 physical address bits. */
+export const WIDEST_FORMAT: PagingFormat = { levels: 4, reservedHigh: 0, gigabytePages: true };
+
+/** Reserved bits of an entry's high half, for a MAXPHYADDR and EFER.NXE. */
+export function reservedHighBits(physicalAddressBits: number, nxe: boolean): number {
+  const installed = physicalAddressBits <= 32 ? 0 : 2 ** (physicalAddressBits - 32) - 1;
+  return (HIGH_FRAME & ~installed) | (nxe ? 0 : HIGH_NX);
+}
+
+/**
+ * Whether an entry with P=1 at a level has a reserved bit set. SDM Vol. 3A §4.5, tables 4-14 to 4-20.
+ *
+ * @example
+ * entryReserved(PTE_P | PTE_PS, 0, 4, WIDEST_FORMAT); // => true
+ */
+export function entryReserved(
+  low: number,
+  high: number,
+  level: number,
+  format: PagingFormat,
+): boolean {
+  if ((high & format.reservedHigh) !== 0) return true;
+  if (level === 1 || (low & PTE_PS) === 0) return false;
+  if (level === 2) return (low & MISALIGNED_2M) !== 0;
+  return level > 3 || !format.gigabytePages || (low & MISALIGNED_1G) !== 0;
+}
+
+/** Whether an entry with P=1 maps a page rather than a table. */
+export function isLeaf(low: number, level: number): boolean {
+  return level === 1 || (level <= 3 && (low & PTE_PS) !== 0);
+}
+
 /** What a walk found. One object is reused: read it before the next walk. */
 export interface Walk extends WalkRights {
   present: boolean;
@@ -53,7 +99,7 @@ export interface Walk extends WalkRights {
   key: number;
   /** Physical address of the 4 KiB page that the address lies in. */
   frame: number;
-  /** Level of the leaf: 1 is a 4 KiB page, 2 a 2 MiB page. */
+  /** Level of the last entry read: of the leaf 1 for a 4 KiB page, 2 for 2 MiB, 3 for 1 GiB. */
   level: number;
   /** Physical addresses of the entries read, top level first, and how many. */
   readonly entries: Float64Array;
@@ -79,39 +125,63 @@ export function newWalk(): Walk {
   };
 }
 
+/** Index of a page's entry in its table of a level. */
+export function tableIndex(page: number, level: number): number {
+  return Math.floor(page / 2 ** ((level - 1) * 9)) & 0x1ff;
+}
+
 /** Walks the tables at `root` for a page number; changes nothing but `walk`. */
-export function walkPage(memory: PhysicalMemory, root: number, page: number, walk: Walk): void {
+export function walkPage(
+  memory: PhysicalMemory,
+  root: number,
+  page: number,
+  walk: Walk,
+  format: PagingFormat = WIDEST_FORMAT,
+): void {
   walk.present = false;
   walk.reserved = false;
   walk.writable = true;
   walk.user = true;
   walk.noExecute = false;
   walk.depth = 0;
+  // Both parts are small integers: the page number of a 57-bit address is not.
+  const upper = Math.floor(page / 0x4_0000);
+  const lower = page - upper * 0x4_0000;
   let table = root;
-  for (let level = 4; level >= 1; level--) {
-    const index = Math.floor(page / 2 ** ((level - 1) * 9)) & 0x1ff;
-    const address = table + index * 8;
+  for (let level: number = format.levels; level >= 1; level--) {
+    const shifted = level < 3 ? lower >>> (9 * (level - 1)) : upper >> (9 * (level - 3));
+    const address = table + (shifted & 0x1ff) * 8;
     walk.entries[walk.depth++] = address;
+    walk.level = level;
     const words = memory.chunkAt(address).words;
     const at = (address & (LARGE_PAGE_SIZE - 1)) >>> 2;
     const low = words[at] as number;
     const high = words[at + 1] as number;
     if ((low & PTE_P) === 0) return;
+    if (entryReserved(low, high, level, format)) {
+      walk.present = true;
+      walk.reserved = true;
+      return;
+    }
     if ((low & PTE_RW) === 0) walk.writable = false;
     if ((low & PTE_US) === 0) walk.user = false;
     if (high < 0) walk.noExecute = true;
-    if (level === 1 || (level === 2 && (low & PTE_PS) !== 0)) {
-      walk.present = true;
-      walk.level = level;
-      walk.key = entryKey(high);
-      walk.global = (low & PTE_G) !== 0;
-      walk.dirty = (low & PTE_D) !== 0;
-      walk.frame = entryFrame(low, high);
-      if (level === 2) {
-        walk.frame = walk.frame - (walk.frame % LARGE_PAGE_SIZE) + (page & 0x1ff) * PAGE_SIZE;
-      }
+    if (isLeaf(low, level)) {
+      finish(walk, low, high, level, lower);
       return;
     }
-    table = entryFrame(low, high);
+    table = (high & HIGH_FRAME) * 0x1_0000_0000 + ((low & 0xffff_f000) >>> 0);
   }
+}
+
+function finish(walk: Walk, low: number, high: number, level: number, lower: number): void {
+  walk.present = true;
+  walk.key = entryKey(high);
+  walk.global = (low & PTE_G) !== 0;
+  walk.dirty = (low & PTE_D) !== 0;
+  // A large leaf's address ends above its page offset; PAT, bit 12, is not part of it.
+  const pages = level === 1 ? 0 : level === 2 ? lower & 0x1ff : lower;
+  const address =
+    level === 1 ? low & 0xffff_f000 : level === 2 ? low & 0xffe0_0000 : low & 0xc000_0000;
+  walk.frame = (high & HIGH_FRAME) * 0x1_0000_0000 + (address >>> 0) + pages * PAGE_SIZE;
 }
