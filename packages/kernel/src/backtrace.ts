@@ -112,19 +112,25 @@ export function kernelFrames(
   from?: string,
 ): readonly string[] {
   const names: string[] = [];
+  for (const host of interruptedFrames(frames)) {
+    const name = kernelName(host, symbols);
+    if (name !== null) names.push(name);
+  }
+  const start = from === undefined ? 0 : names.indexOf(from) + 1;
+  return names.slice(start, start + FRAMES_MAX);
+}
+
+/** Names of the host's functions down to the task's boundary, without those of an event's source. */
+function interruptedFrames(frames: readonly string[]): readonly string[] {
+  const names: string[] = [];
   let delivering = false;
-  let skipping = from !== undefined;
   for (const frame of frames) {
     const host = FRAME.exec(frame)?.[1];
     if (host === undefined) continue;
     if (TASK_BOUNDARY.has(host)) break;
     if (EVENT_DELIVERY.has(host)) delivering = true;
     else if (host === 'Runner.operate') delivering = false;
-    const name = delivering ? null : kernelName(host, symbols);
-    if (name === null) continue;
-    if (!skipping) names.push(name);
-    else if (name === from) skipping = false;
-    if (names.length === FRAMES_MAX) break;
+    if (!delivering) names.push(host);
   }
   return names;
 }

@@ -64,7 +64,8 @@ export class FaultHandler {
   #userAddress(regs: Regs, errorCode: number, address: number): number {
     if ((errorCode & PF_USER_MEMORY) === 0) return this.#noContext(regs, errorCode, address);
     const disabled = this.#tasks.pagefaultDisabled.get(this.#tasks.current) !== 0;
-    if (disabled || this.#preempt.inAtomic) return this.#noContext(regs, errorCode & ~PF_USER_MEMORY, address);
+    if (disabled || this.#preempt.inAtomic)
+      return this.#noContext(regs, errorCode & ~PF_USER_MEMORY, address);
     if (regs.interruptFlag === 0) return Outcome.retry;
     this.#machine.sti();
     this.#sched.schedule();

@@ -6,13 +6,13 @@ import {
   type FieldDefinition,
   formatAddress,
   type Machine,
+  PerCpu,
   PF_I,
   PF_P,
   PF_PK,
   PF_RSVD,
   PF_U,
   PF_W,
-  PerCpu,
 } from '@pkslab/x86-cpu';
 import { hostFrames, kernelFrames, type SymbolNames } from './backtrace.ts';
 import { KernelPanic } from './kernel-error.ts';

@@ -228,14 +228,7 @@ export class Runner implements OperationHook {
     return this.#execute(kind, a, b, c, d);
   }
 
-  #replay(
-    thread: Thread,
-    entry: Entry,
-    kind: number,
-    a: number,
-    b: number,
-    d: number,
-  ): number {
+  #replay(thread: Thread, entry: Entry, kind: number, a: number, b: number, d: number): number {
     if (entry.kind !== kind || entry.a !== a) {
       throw new Error(
         `not deterministic at operation ${thread.cursor} of task ${thread.task}: recorded ${entry.kind}(${entry.a}), now ${kind}(${a})`,
@@ -374,7 +367,10 @@ export class Runner implements OperationHook {
   newThread(task: number): void {
     const { log, cursor } = this.#thread;
     // The parent runs again from its record: the child has its stack since the first time.
-    if (cursor < log.length) return;
+    if (this.#machine.hook === null || cursor >= log.length) this.#resetThread(task);
+  }
+
+  #resetThread(task: number): void {
     this.#threads[task] = { task, log: [], cursor: 0, call: -1 };
   }
 
@@ -449,11 +445,13 @@ export class Runner implements OperationHook {
   #enterHost(name: string): void {
     if (this.#host >= 0 && this.#tasks.state.values[this.#host] !== TaskState.dead) return;
     const code: TaskCode = { name, calls: [] };
+    const hook = this.#machine.hook;
+    // No task runs this: it must not get into anybody's record.
+    this.#machine.hook = null;
     this.#host = this.#tasks.create(code);
-    this.newThread(this.#host);
+    this.#resetThread(this.#host);
     const host = this.#threadOf(this.#host);
     this.#tasks.state.poke(this.#host, TaskState.running);
-    const hook = this.#machine.hook;
     const source = this.#source;
     this.#machine.hook = this;
     this.#source = null;
