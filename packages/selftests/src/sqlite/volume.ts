@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+// The two files that SQLite keeps, on a disk: a database and its rollback journal.
+
+import type { Disk } from './disk.ts';
+import {
+  decodeSuperblock,
+  type Extent,
+  encodeSuperblock,
+  type Layout,
+  layoutOf,
+  SUPERBLOCK_SIZE,
+} from './layout.ts';
+
+/** The image cannot be used: it is not one, or it is damaged. */
+export class ImageError extends Error {
+  override readonly name = 'ImageError';
+}
+
+/** An operation on the disk failed. */
+export class DiskError extends Error {
+  override readonly name = 'DiskError';
+  readonly errno: number;
+
+  constructor(what: string, errno: number) {
+    super(`${what}: errno ${errno}`);
+    this.errno = errno;
+  }
+}
+
+/** No room in the extent of a file. */
+export class ExtentFull extends Error {
+  override readonly name = 'ExtentFull';
+}
+
+/** A file of the volume: its bytes are durable at `sync`, its size with them. */
+export interface VolumeFile {
+  readonly extent: Extent;
+  size: number;
+  exists: boolean;
+}
+
+export class Volume {
+  readonly layout: Layout;
+  readonly database: VolumeFile;
+  readonly journal: VolumeFile;
+  readonly #disk: Disk;
+  #sizesChanged = false;
+
+  /** @throws {ImageError} if the disk holds something else. */
+  constructor(disk: Disk) {
+    this.#disk = disk;
+    this.layout = layoutOf(disk.size);
+    this.database = { extent: this.layout.database, size: 0, exists: true };
+    this.journal = { extent: this.layout.journal, size: 0, exists: false };
+    const line = new Uint8Array(SUPERBLOCK_SIZE);
+    check('read of the superblock', disk.read(0, line));
+    const values = decodeSuperblock(line);
+    if (values === 'blank') this.#format();
+    else if (values === 'foreign') {
+      throw new ImageError('it holds something else than a pkslab volume: choose another file');
+    } else if (values === 'damaged') {
+      throw new ImageError('its superblock is damaged');
+    } else {
+      if (values.imageSize !== disk.size) {
+        throw new ImageError(`it was made with ${values.imageSize} bytes and has ${disk.size}`);
+      }
+      this.database.size = values.databaseSize;
+      this.journal.size = values.journalSize;
+      this.journal.exists = values.journalExists;
+    }
+  }
+
+  #format(): void {
+    const page = new Uint8Array(this.layout.superblock.size);
+    check('read of the first page', this.#disk.read(0, page));
+    if (page.some((byte) => byte !== 0)) {
+      throw new ImageError('its first page is in use: choose another file');
+    }
+    this.#sizesChanged = true;
+    this.sync();
+  }
+
+  /** Reads up to `into.length` bytes; how many the file had. The rest is zeroed. */
+  read(file: VolumeFile, offset: number, into: Uint8Array): number {
+    const length = Math.max(0, Math.min(into.length, file.size - offset));
+    if (length > 0) {
+      const part = length === into.length ? into : into.subarray(0, length);
+      check('read', this.#disk.read(file.extent.start + offset, part));
+    }
+    if (length < into.length) into.fill(0, length);
+    return length;
+  }
+
+  /** @throws {ExtentFull} past the end of the file's extent. */
+  write(file: VolumeFile, offset: number, from: Uint8Array): void {
+    const end = offset + from.length;
+    if (end > file.extent.size) throw new ExtentFull(`${file.extent.size} bytes are full`);
+    check('write', this.#disk.write(file.extent.start + offset, from));
+    if (end > file.size) this.setSize(file, end);
+  }
+
+  setSize(file: VolumeFile, size: number): void {
+    this.#sizesChanged ||= file.size !== size;
+    file.size = size;
+  }
+
+  setExists(file: VolumeFile, exists: boolean): void {
+    this.#sizesChanged ||= file.exists !== exists;
+    file.exists = exists;
+    if (!exists) this.setSize(file, 0);
+  }
+
+  /** Makes contents durable, and then sizes: a size never covers bytes that were not there. */
+  sync(): void {
+    check('flush', this.#disk.flush());
+    if (!this.#sizesChanged) return;
+    const line = encodeSuperblock({
+      imageSize: this.#disk.size,
+      databaseSize: this.database.size,
+      journalSize: this.journal.size,
+      journalExists: this.journal.exists,
+    });
+    check('write of the superblock', this.#disk.write(0, line));
+    check('flush', this.#disk.flush());
+    this.#sizesChanged = false;
+  }
+}
+
+function check(what: string, result: number): void {
+  if (result < 0) throw new DiskError(what, result);
+}
