@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+// The dax core: devices, and access to their memory without a page cache. drivers/dax/super.c
+
+import {
+  EINVAL,
+  EIO,
+  ENOSPC,
+  ENXIO,
+  ERANGE,
+  type Kernel,
+  KernelError,
+  type KernelModule,
+} from '@pkslab/kernel';
+import type { Column } from '@pkslab/x86-cpu';
+import { daxChoices } from './choices.ts';
+import { DaxLock } from './dax-lock.ts';
+import {
+  DAX_DEVICES_MAX,
+  DAXDEV_ALIVE,
+  DAXDEV_WRITE_CACHE,
+  DaxDevice,
+  type DaxOperations,
+  type DirectAccess,
+  daxFlagsField,
+  daxUsedField,
+} from './device.ts';
+import { FsdaxSupport } from './fsdax-supported.ts';
+import type { IovIter } from './iov-iter.ts';
+
+/** What {@link Dax.allocDax} makes a device of. */
+export interface DaxRequest {
+  /** What the device is found by, e.g. `pmem0`. */
+  readonly name: string;
+  readonly operations: DaxOperations;
+}
+
+export class Dax {
+  readonly #kernel: Kernel;
+  readonly #lock: DaxLock;
+  readonly #flags: Column;
+  readonly #used: Column;
+  readonly #devices: (DaxDevice | undefined)[] = [];
+  readonly #support: FsdaxSupport;
+  readonly #killWaits: boolean;
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.#lock = new DaxLock(kernel);
+    this.#flags = kernel.machine.column(daxFlagsField);
+    this.#used = kernel.machine.column(daxUsedField);
+    this.#support = new FsdaxSupport(kernel, this);
+    this.#killWaits = kernel.choice('daxKill') === 'waits';
+  }
+
+  /**
+   * dax_read_lock: until the unlock, devices stay and their memory may be touched. Nests; may sleep inside.
+   *
+   * Access opens for every protected device, since they share one key. [PATCH 14/17]
+   */
+  readLock(): number {
+    return this.#lock.readLock();
+  }
+
+  /** dax_read_unlock: takes what {@link readLock} returned. */
+  readUnlock(id: number): void {
+    this.#lock.readUnlock(id);
+  }
+
+  /** Whether the calling task holds the lock: for assertions. */
+  get readLockHeld(): boolean {
+    return this.#lock.held;
+  }
+
+  /**
+   * alloc_dax: a device that is alive, with its write cache on.
+   *
+   * @throws {KernelError} ENOSPC past 16 devices.
+   */
+  allocDax({ name, operations }: DaxRequest): DaxDevice {
+    for (let id = 0; id < DAX_DEVICES_MAX; id++) {
+      if (this.#used.exchange(id, 1) !== 0) continue;
+      const device = new DaxDevice(id, name, operations, this.#flags);
+      this.#devices[id] = device;
+      this.#flags.set(id, (1 << DAXDEV_ALIVE) | (1 << DAXDEV_WRITE_CACHE));
+      return device;
+    }
+    throw new KernelError(ENOSPC, `alloc_dax: all ${DAX_DEVICES_MAX} dax devices are in use`);
+  }
+
+  /** dax_get_by_host: the live device of a name, or null. */
+  getByHost(name: string): DaxDevice | null {
+    for (let id = 0; id < DAX_DEVICES_MAX; id++) {
+      const device = this.#devices[id];
+      if (device?.name === name && this.#used.get(id) !== 0 && this.daxAlive(device)) return device;
+    }
+    return null;
+  }
+
+  /** dax_alive: false from kill_dax on. */
+  daxAlive(device: DaxDevice): boolean {
+    return device.flag(DAXDEV_ALIVE);
+  }
+
+  /**
+   * kill_dax: no new access to the device succeeds, and none is under way once this returns. May sleep.
+   *
+   * Call it with the lock not held, before the memory goes away.
+   */
+  killDax(device: DaxDevice): void {
+    device.setFlag(DAXDEV_ALIVE, false);
+    if (this.#killWaits) this.#lock.synchronize();
+  }
+
+  /** put_dax of the last reference: the slot is free again. */
+  putDax(device: DaxDevice): void {
+    this.#used.set(device.id, 0);
+  }
+
+  /**
+   * dax_direct_access: where pages of a device are; valid until the lock is dropped.
+   *
+   * @param pgoff page of the device, of 4 KiB
+   * @param nrPages how many the caller wants, at least 1
+   * @returns the place of up to that many pages, or −EINVAL (with a WARN where the lock is not held), −ENXIO
+   * for a dead device, −ERANGE beyond its end, −EIO over bad blocks.
+   * @example
+   * const id = dax.readLock();
+   * const found = dax.directAccess(device, 0, 1);
+   * if (typeof found !== 'number') machine.load32(found.address);
+   * dax.readUnlock(id);
+   */
+  directAccess(device: DaxDevice, pgoff: number, nrPages: number): DirectAccess | number {
+    if (!this.#lock.held) {
+      this.#kernel.oops.warnOnce(`dax: direct access to ${device.name} without dax_read_lock`);
+      return -EINVAL;
+    }
+    if (!this.daxAlive(device)) return -ENXIO;
+    if (nrPages < 1) return -EINVAL;
+    const found = device.operations.directAccess(pgoff, nrPages);
+    if (typeof found === 'number') return found;
+    if (found.pages < 1) return -ERANGE;
+    return found.pages <= nrPages ? found : { ...found, pages: nrPages };
+  }
+
+  /** dax_copy_from_iter: bytes copied to `address` of the device; 0 for a dead one. */
+  copyFromIter(
+    device: DaxDevice,
+    pgoff: number,
+    address: number,
+    bytes: number,
+    iter: IovIter,
+  ): number {
+    if (!this.daxAlive(device)) return 0;
+    return device.operations.copyFromIter(pgoff, address, bytes, iter);
+  }
+
+  /** dax_copy_to_iter: bytes copied from `address` of the device; 0 for a dead one. */
+  copyToIter(
+    device: DaxDevice,
+    pgoff: number,
+    address: number,
+    bytes: number,
+    iter: IovIter,
+  ): number {
+    if (!this.daxAlive(device)) return 0;
+    return device.operations.copyToIter(pgoff, address, bytes, iter);
+  }
+
+  /** dax_zero_page_range: 0, or −ENXIO for a dead device, −EIO for other than one page. */
+  zeroPageRange(device: DaxDevice, pgoff: number, nrPages: number): number {
+    if (!this.daxAlive(device)) return -ENXIO;
+    if (nrPages !== 1) return -EIO;
+    return device.operations.zeroPageRange(pgoff, nrPages);
+  }
+
+  /** dax_flush: writes back the lines of a range, where the device has its write cache on. */
+  flush(device: DaxDevice, address: number, size: number): void {
+    if (this.writeCacheEnabled(device)) this.#kernel.machine.clwb(address, size);
+  }
+
+  /** dax_write_cache: whether dax_flush has to write lines back. */
+  setWriteCache(device: DaxDevice, on: boolean): void {
+    device.setFlag(DAXDEV_WRITE_CACHE, on);
+  }
+
+  writeCacheEnabled(device: DaxDevice): boolean {
+    return device.flag(DAXDEV_WRITE_CACHE);
+  }
+
+  /** generic_fsdax_supported: whether a file system may use a range of the device directly. [PATCH 11/17] */
+  genericFsdaxSupported(
+    device: DaxDevice,
+    blockSize: number,
+    start: number,
+    length: number,
+  ): boolean {
+    return this.#support.supported(device, blockSize, start, length);
+  }
+}
+
+/** dax as a boot module; needs memremap. */
+export const dax: KernelModule<Dax> = {
+  name: 'dax',
+  ...daxChoices,
+  create: (kernel) => new Dax(kernel),
+};
