@@ -1,4 +1,18 @@
 // SPDX-License-Identifier: MIT
 
-/** The layer that this package is. */
-export const LAYER = 'pmem';
+export type { BadRange } from './bad-blocks.ts';
+export { SECTOR_SIZE } from './bad-blocks.ts';
+export { type Bio, type BioOperation, type BioVec, REQ_FUA, REQ_PREFLUSH } from './bio.ts';
+export { type DetachOrder, pmemChoices } from './choices.ts';
+export {
+  type AttachRequest,
+  type NamespaceMode,
+  PMEM_DEVICES_MAX,
+  PmemDriver,
+  pmem,
+} from './driver.ts';
+export { faultyMedia, type MediaFaults } from './faulty-media.ts';
+export type { Media } from './media.ts';
+export { type MediaCounters, MemoryMedia, memoryMedia } from './memory-media.ts';
+export { residentChunksFor } from './nvdimm.ts';
+export { PmemDevice } from './pmem-device.ts';

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 
-import { sep } from 'node:path';
-
-/** What separates the parts of a host path. */
-export const HOST_SEPARATOR: string = sep;
+export {
+  createImage,
+  defaultPmemLimit,
+  FileMedia,
+  type FileMediaOptions,
+  openFileMedia,
+} from './file-media.ts';
+export { MediaError, type MediaErrorCode } from './media-error.ts';

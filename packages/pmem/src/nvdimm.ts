@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+// The device under the driver: memory that appears at a physical address, and its flush hint.
+
+import { EBUSY, type Kernel, KernelError } from '@pkslab/kernel';
+import { CHUNK_SIZE, type Region } from '@pkslab/x86-cpu';
+import type { Media } from './media.ts';
+
+const Command = { plug: 0, flush: 1, drain: 2, discard: 3, unplug: 4, commands: 5 } as const;
+
+interface Slot {
+  readonly physical: number;
+  readonly media: Media;
+  region: Region | null;
+}
+
+/**
+ * What a driver does to the device itself. Each command is one operation of the machine, so that a task which
+ * is continued later does not give it twice.
+ */
+export class Nvdimm {
+  readonly #kernel: Kernel;
+  readonly #chooser: number;
+  readonly #slots: (Slot | undefined)[] = [];
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    const { choosers } = kernel.machine;
+    this.#chooser = choosers.length;
+    choosers.push({ alternatives: (command) => [command], take: (command) => this.#obey(command) });
+  }
+
+  /** Puts media at a physical address, where nothing else is. */
+  plug(id: number, physical: number, media: Media): void {
+    this.#slots[id] = { physical, media, region: null };
+    this.#give(id, Command.plug);
+  }
+
+  /** Takes the media away; the caches keep nothing of them. */
+  unplug(id: number): void {
+    this.#give(id, Command.unplug);
+  }
+
+  /** Writes to the flush hint address: what was fenced is proof against power loss when this returns. */
+  flush(id: number): void {
+    this.#give(id, Command.flush);
+  }
+
+  /** Everything stored reaches the media, as it does sooner or later while the power stays on. */
+  drain(id: number): void {
+    this.#give(id, Command.drain);
+  }
+
+  /** A power failure: stores that were not written back and fenced are gone. */
+  discard(id: number): void {
+    this.#give(id, Command.discard);
+  }
+
+  /** @throws {KernelError} EBUSY if the range is not free. */
+  checkFree(physical: number, size: number): void {
+    const { ramSize, regions } = this.#kernel.machine.memory;
+    if (physical < ramSize) {
+      throw new KernelError(
+        EBUSY,
+        `pmem: could not reserve region 0x${physical.toString(16)}: RAM ends at 0x${ramSize.toString(16)}`,
+      );
+    }
+    for (const region of regions) {
+      if (physical < region.base + region.size && region.base < physical + size) {
+        throw new KernelError(
+          EBUSY,
+          `pmem: could not reserve region 0x${physical.toString(16)}: there is a device at 0x${region.base.toString(16)}`,
+        );
+      }
+    }
+  }
+
+  /** Where the next device fits: behind RAM and every device, from 4 GiB on, on a boundary of 1 GiB. */
+  nextFree(): number {
+    const { ramSize, regions } = this.#kernel.machine.memory;
+    let end = Math.max(ramSize, 4 * 2 ** 30);
+    for (const region of regions) end = Math.max(end, region.base + region.size);
+    return Math.ceil(end / 2 ** 30) * 2 ** 30;
+  }
+
+  #give(id: number, command: number): void {
+    this.#kernel.machine.choose(this.#chooser, id * Command.commands + command);
+  }
+
+  #obey(command: number): void {
+    const { memory } = this.#kernel.machine;
+    const slot = this.#slots[Math.floor(command / Command.commands)];
+    if (slot === undefined) return;
+    const { region, media } = slot;
+    switch (command % Command.commands) {
+      case Command.plug:
+        slot.region = memory.addRegion(slot.physical, media.size, media);
+        return;
+      case Command.flush:
+        media.flush();
+        return;
+      case Command.drain:
+        if (region !== null && media.readOnly !== true) memory.drain(region);
+        return;
+      case Command.discard:
+        if (region !== null) memory.discard(region);
+        return;
+      default:
+        if (region !== null) memory.removeRegion(region);
+        slot.region = null;
+    }
+  }
+}
+
+/**
+ * How many chunks of pmem may stay in host memory for a limit in bytes: for `PhysicalMemory.residentLimit`.
+ *
+ * @example
+ * residentChunksFor(512 * 2 ** 20); // => 256
+ */
+export function residentChunksFor(bytes: number): number {
+  return Math.max(1, Math.floor(bytes / CHUNK_SIZE));
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+// A pmem block device. drivers/nvdimm/pmem.c
+
+import type { DaxDevice } from '@pkslab/dax';
+import { EINVAL, EIO, ENODEV, EOPNOTSUPP, EROFS } from '@pkslab/kernel';
+import type { Kmap } from '@pkslab/kmap';
+import type { Pagemap } from '@pkslab/memremap';
+import { type Machine, PAGE_SIZE } from '@pkslab/x86-cpu';
+import { type BadBlocks, type BadRange, SECTOR_SIZE } from './bad-blocks.ts';
+import { type Bio, type BioVec, bioLength, REQ_FUA, REQ_PREFLUSH } from './bio.ts';
+import type { Nvdimm } from './nvdimm.ts';
+import type { RequestQueues } from './request-queue.ts';
+import type { Transfer } from './transfer.ts';
+
+/** What the devices of one driver share. */
+export interface PmemParts {
+  readonly machine: Machine;
+  readonly kmap: Kmap;
+  readonly nvdimm: Nvdimm;
+  readonly transfer: Transfer;
+  readonly badBlocks: BadBlocks;
+  readonly queues: RequestQueues;
+  readonly fences: boolean;
+  detach(device: PmemDevice, queue: number): void;
+}
+
+/** What a device is made of. */
+export interface PmemIdentity {
+  readonly id: number;
+  readonly name: string;
+  readonly size: number;
+  readonly physical: number;
+  readonly pagemap: Pagemap;
+  readonly readOnly: boolean;
+  /** Number of its request queue. */
+  readonly queue: number;
+}
+
+/**
+ * A pmem device: a view of one slot of the driver; all that changes is in cells.
+ *
+ * Calls return 0 or a negative errno: −EIO for bad blocks, a range beyond the device or an access that was
+ * refused, −EROFS for a write to a read-only device, −ENODEV once it is being detached, −EINVAL for a range that
+ * makes no sense. Buffers must outlive the kernel call: make them outside.
+ */
+export class PmemDevice {
+  readonly id: number;
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Physical address of the first byte. */
+  readonly physical: number;
+  /** Kernel address of the first byte (virt_addr). */
+  readonly address: number;
+  /** The page map; of a raw device, which has no struct pages, `id` is −1 and `pkey` is 0. */
+  readonly pagemap: Pagemap;
+  readonly readOnly: boolean;
+  /** The device for direct access, named as this one. */
+  readonly dax: DaxDevice;
+  readonly #queue: number;
+  readonly #parts: PmemParts;
+
+  constructor(identity: PmemIdentity, dax: DaxDevice, parts: PmemParts) {
+    this.id = identity.id;
+    this.name = identity.name;
+    this.size = identity.size;
+    this.physical = identity.physical;
+    this.address = identity.pagemap.address;
+    this.pagemap = identity.pagemap;
+    this.readOnly = identity.readOnly;
+    this.dax = dax;
+    this.#queue = identity.queue;
+    this.#parts = parts;
+  }
+
+  /**
+   * Reads bytes at any offset, page by page (pmem_do_read). [PATCH 15/17]
+   *
+   * @example
+   * const bytes = new Uint8Array(4096);
+   * device.read(0, bytes); // => 0
+   */
+  read(offset: number, into: Uint8Array, length: number = into.length): number {
+    const error = this.#check(offset, length, into);
+    if (error !== 0 || length === 0) return error;
+    const { queues, transfer } = this.#parts;
+    if (!queues.enter(this.id, this.#queue)) return -ENODEV;
+    let status = 0;
+    for (let done = 0; done < length && status === 0; ) {
+      const part = pagePart(offset + done, length - done);
+      status = transfer.read(this, offset + done, into, done, part);
+      done += part;
+    }
+    queues.exit(this.id);
+    return status;
+  }
+
+  /**
+   * Writes bytes at any offset, page by page (pmem_do_write): they are on their way to the media when it
+   * returns, and durable after {@link flush}. [PATCH 15/17]
+   */
+  write(offset: number, from: Uint8Array, length: number = from.length): number {
+    const error = this.readOnly ? -EROFS : this.#check(offset, length, from);
+    if (error !== 0 || length === 0) return error;
+    const { queues, transfer } = this.#parts;
+    if (!queues.enter(this.id, this.#queue)) return -ENODEV;
+    let status = 0;
+    for (let done = 0; done < length; ) {
+      const part = pagePart(offset + done, length - done);
+      status = transfer.write(this, offset + done, from, done, part) || status;
+      done += part;
+    }
+    queues.exit(this.id);
+    return status;
+  }
+
+  /** nvdimm_flush: everything written so far is durable when it returns. */
+  flush(): number {
+    const { queues } = this.#parts;
+    if (!queues.enter(this.id, this.#queue)) return -ENODEV;
+    this.#nvdimmFlush();
+    queues.exit(this.id);
+    return 0;
+  }
+
+  /**
+   * pmem_make_request: carries out a bio and returns its status.
+   *
+   * @returns 0, −EOPNOTSUPP for a discard, −EINVAL where it is not a number of sectors, or as the other calls.
+   */
+  submitBio(bio: Bio): number {
+    const length = bioLength(bio);
+    const offset = bio.sector * SECTOR_SIZE;
+    if (bio.operation === 'discard') return -EOPNOTSUPP;
+    if (length % SECTOR_SIZE !== 0 || !Number.isInteger(bio.sector)) return -EINVAL;
+    if (bio.operation !== 'read' && bio.operation !== 'flush' && this.readOnly) return -EROFS;
+    if (offset < 0 || offset + length > this.size) return -EIO;
+    const { queues } = this.#parts;
+    if (!queues.enter(this.id, this.#queue)) return -ENODEV;
+    const flags = bio.flags ?? 0;
+    if ((flags & REQ_PREFLUSH) !== 0 || bio.operation === 'flush') this.#nvdimmFlush();
+    let status = 0;
+    let at = offset;
+    for (const segment of bio.segments) {
+      status = this.#segment(bio, segment, at);
+      if (status !== 0) break;
+      at += segment.length;
+    }
+    if ((flags & REQ_FUA) !== 0) this.#nvdimmFlush();
+    queues.exit(this.id);
+    return status;
+  }
+
+  /** The list of bad blocks, as the attribute `badblocks` shows it. */
+  get badBlocks(): readonly BadRange[] {
+    return this.#parts.badBlocks.ranges(this.id);
+  }
+
+  /**
+   * Makes sectors of 512 bytes bad, as an error that the platform reported does.
+   *
+   * @returns false where the list is full.
+   */
+  addBadBlocks(sector: number, count: number): boolean {
+    return this.#parts.badBlocks.set(this.id, sector, count);
+  }
+
+  /**
+   * pmem_detach_disk: waits for requests and dax users, unmaps, and takes the device away. May sleep.
+   *
+   * What was stored reaches the media, as it would while the power stays on. Further calls return −ENODEV; a
+   * second detach does nothing. The media stay open: whoever opened them closes them.
+   */
+  detach(): void {
+    this.#parts.detach(this, this.#queue);
+  }
+
+  /** A power failure: whatever was not written back and fenced is gone, from every view of the device. */
+  powerFail(): void {
+    this.#parts.nvdimm.discard(this.id);
+  }
+
+  #nvdimmFlush(): void {
+    if (this.#parts.fences) this.#parts.machine.sfence();
+    this.#parts.nvdimm.flush(this.id);
+  }
+
+  #check(offset: number, length: number, buffer: Uint8Array): number {
+    if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length)) return -EINVAL;
+    if (length < 0 || length > buffer.length) return -EINVAL;
+    return offset < 0 || offset + length > this.size ? -EIO : 0;
+  }
+
+  /** pmem_do_bvec, once for each page of the device that the segment touches. */
+  #segment(bio: Bio, segment: BioVec, offset: number): number {
+    for (let done = 0; done < segment.length; ) {
+      const part = pagePart(offset + done, segment.length - done);
+      const status = this.#pageOfSegment(bio, segment, done, offset + done, part);
+      if (status !== 0) return status;
+      done += part;
+    }
+    return 0;
+  }
+
+  #pageOfSegment(bio: Bio, segment: BioVec, done: number, at: number, length: number): number {
+    const { transfer, kmap } = this.#parts;
+    if (bio.operation === 'writeZeroes') return transfer.writeZeroes(this, at, length);
+    const reads = bio.operation === 'read';
+    const from = segment.offset + done;
+    if ('buffer' in segment) {
+      return reads
+        ? transfer.read(this, at, segment.buffer, from, length)
+        : transfer.write(this, at, segment.buffer, from, length);
+    }
+    const page = kmap.kmapAtomic(segment.pfn);
+    const status = reads
+      ? transfer.readTo(this, at, page + from, length)
+      : transfer.writeFrom(this, at, page + from, length);
+    kmap.kunmapAtomic(page);
+    return status;
+  }
+}
+
+/** How many of the bytes at an offset lie in the same page. */
+function pagePart(offset: number, length: number): number {
+  return Math.min(length, PAGE_SIZE - (offset % PAGE_SIZE));
+}

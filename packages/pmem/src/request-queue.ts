@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// Who is inside a device: blk_queue_enter, blk_queue_exit and the freeze at the end. block/blk-core.c
+
+import type { Kernel } from '@pkslab/kernel';
+import type { Column } from '@pkslab/x86-cpu';
+
+/**
+ * Counts requests under way, so that a detach can wait for them. A queue's number is in force until the device
+ * goes: a view that outlives its device finds another one, or none.
+ */
+export class RequestQueues {
+  readonly #kernel: Kernel;
+  readonly #usage: Column;
+  readonly #live: Column;
+  readonly #created: Column;
+
+  constructor(kernel: Kernel, devices: number) {
+    const field = (name: string): Column =>
+      kernel.machine.column({
+        name: `request_queue.${name}`,
+        type: 'i32',
+        initial: 0,
+        per: 'object',
+        count: devices,
+      });
+    this.#kernel = kernel;
+    this.#usage = field('q_usage_counter');
+    this.#live = field('live');
+    this.#created = field('created');
+  }
+
+  /** A queue for a new device in the slot; its number. */
+  create(device: number): number {
+    const queue = this.#created.add(device, 1);
+    this.#live.set(device, queue);
+    return queue;
+  }
+
+  /** blk_queue_enter: false once the queue is dying. Counted first, so that a drain cannot miss it. */
+  enter(device: number, queue: number): boolean {
+    this.#usage.add(device, 1);
+    if (this.#live.get(device) === queue) return true;
+    this.#usage.add(device, -1);
+    return false;
+  }
+
+  exit(device: number): void {
+    this.#usage.add(device, -1);
+  }
+
+  /** blk_set_queue_dying: no request gets in from now on; false if it was dying already. */
+  setDying(device: number, queue: number): boolean {
+    return this.#live.compareExchange(device, queue, 0) === queue;
+  }
+
+  /** blk_freeze_queue_wait: returns once nobody is inside. May sleep. */
+  waitUntilEmpty(device: number): void {
+    while (this.#usage.get(device) !== 0) this.#kernel.sched.sleepUntil(this.#usage, device, 0);
+  }
+}

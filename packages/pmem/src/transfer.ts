@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+// One copy to or from the device's memory, within one page. [PATCH 15/17] nvdimm/pmem: Stray access protection
+// for pmem->virt_addr
+
+import { EIO, type Kernel } from '@pkslab/kernel';
+import { type DevAccess, memremap } from '@pkslab/memremap';
+import { EXTABLE, type Machine } from '@pkslab/x86-cpu';
+import { type BadBlocks, SECTOR_SIZE } from './bad-blocks.ts';
+
+/** Where the device is mapped, and which list of bad blocks is its. */
+export interface Target {
+  readonly id: number;
+  /** virt_addr */
+  readonly address: number;
+}
+
+export class Transfer {
+  readonly #machine: Machine;
+  readonly #access: DevAccess;
+  readonly #badBlocks: BadBlocks;
+  readonly #grants: boolean;
+  readonly #writesBack: boolean;
+
+  constructor(kernel: Kernel, badBlocks: BadBlocks) {
+    this.#machine = kernel.machine;
+    this.#access = kernel.module(memremap).access;
+    this.#badBlocks = badBlocks;
+    this.#grants = kernel.choice('pmemGrant') === 'on';
+    this.#writesBack = kernel.choice('writeBack') === 'done';
+  }
+
+  /** is_bad_pmem: whether any sector of a byte range is bad. */
+  isBad(id: number, offset: number, length: number): boolean {
+    const first = Math.floor(offset / SECTOR_SIZE);
+    const last = Math.floor((offset + length - 1) / SECTOR_SIZE);
+    return this.#badBlocks.check(id, first, last - first + 1);
+  }
+
+  /**
+   * pmem_do_read into a host buffer. The copy has an exception-table entry (memcpy_mcsafe): an access that is
+   * refused is an error of the device, not an oops.
+   */
+  read(target: Target, offset: number, into: Uint8Array, at: number, length: number): number {
+    if (this.isBad(target.id, offset, length)) return -EIO;
+    if (this.#grants) this.#access.enable();
+    const refused = this.#machine.copyOut(target.address + offset, into, at, length, EXTABLE);
+    if (this.#grants) this.#access.disable();
+    return refused ? -EIO : 0;
+  }
+
+  /** pmem_do_read into kernel memory, a page of a bio that is mapped already. */
+  readTo(target: Target, offset: number, to: number, length: number): number {
+    if (this.isBad(target.id, offset, length)) return -EIO;
+    if (this.#grants) this.#access.enable();
+    const refused = this.#machine.copy(to, target.address + offset, length, true);
+    if (this.#grants) this.#access.disable();
+    return refused ? -EIO : 0;
+  }
+
+  /** pmem_do_write from a host buffer. */
+  write(target: Target, offset: number, from: Uint8Array, at: number, length: number): number {
+    const bad = this.isBad(target.id, offset, length);
+    if (this.#grants) this.#access.enable();
+    this.#machine.copyIn(target.address + offset, from, at, length);
+    let error = 0;
+    if (bad) {
+      error = this.clearPoison(target.id, offset, length);
+      this.#machine.copyIn(target.address + offset, from, at, length);
+    }
+    if (this.#writesBack) this.#machine.clwb(target.address + offset, length);
+    if (this.#grants) this.#access.disable();
+    return error;
+  }
+
+  /** pmem_do_write from kernel memory. */
+  writeFrom(target: Target, offset: number, from: number, length: number): number {
+    const bad = this.isBad(target.id, offset, length);
+    if (this.#grants) this.#access.enable();
+    this.#machine.copy(target.address + offset, from, length);
+    let error = 0;
+    if (bad) {
+      error = this.clearPoison(target.id, offset, length);
+      this.#machine.copy(target.address + offset, from, length);
+    }
+    if (this.#writesBack) this.#machine.clwb(target.address + offset, length);
+    if (this.#grants) this.#access.disable();
+    return error;
+  }
+
+  /** pmem_do_write of the zero page. */
+  writeZeroes(target: Target, offset: number, length: number): number {
+    const bad = this.isBad(target.id, offset, length);
+    if (this.#grants) this.#access.enable();
+    this.#machine.fill(target.address + offset, 0, length);
+    let error = 0;
+    if (bad) {
+      error = this.clearPoison(target.id, offset, length);
+      this.#machine.fill(target.address + offset, 0, length);
+    }
+    if (this.#writesBack) this.#machine.clwb(target.address + offset, length);
+    if (this.#grants) this.#access.disable();
+    return error;
+  }
+
+  /** pmem_clear_poison: the device clears whole sectors; −EIO where a bad one is left. */
+  clearPoison(id: number, offset: number, length: number): number {
+    const first = Math.ceil(offset / SECTOR_SIZE);
+    const end = Math.floor((offset + length) / SECTOR_SIZE);
+    if (end > first) this.#badBlocks.clear(id, first, end - first);
+    return this.isBad(id, offset, length) ? -EIO : 0;
+  }
+}
