@@ -2,9 +2,11 @@
 // The kernel's page tables: direct map and vmalloc area. arch/x86/mm/init_64.c, mm/vmalloc.c
 
 import {
+  type Column,
   entryFrame,
   entryHigh,
   entryLow,
+  type FieldDefinition,
   LARGE_PAGE_SIZE,
   type Machine,
   newWalk,
@@ -39,39 +41,89 @@ export interface Protection {
 /** PAGE_KERNEL */
 export const PAGE_KERNEL_PROT: Protection = { key: 0, writable: true };
 
+/** vmap_area: where the next vmalloc range starts. */
+const vmallocNextField: FieldDefinition = {
+  name: 'vmalloc_next',
+  type: 'address',
+  initial: VMALLOC_START,
+  per: 'global',
+};
+
+/** A leaf of the page tables: where its entry lies, and what it maps. */
+interface Leaf {
+  readonly at: number;
+  readonly frame: number;
+  readonly size: number;
+}
+
 export class KernelMappings {
   /** Physical address of the top table, for CR3. */
   readonly root: number;
   readonly #machine: Machine;
-  #nextFree: number;
-  #vmallocNext = VMALLOC_START;
-  readonly #freeFrames: number[] = [];
+  readonly #firstFree: number;
+  /** A bit a page of RAM: handed out or not. */
+  readonly #allocated: Column;
+  readonly #vmallocNext: Column;
+  readonly #pickFrame: number;
 
   constructor(machine: Machine, firstFree: number) {
     this.#machine = machine;
-    this.#nextFree = firstFree;
+    this.#firstFree = firstFree;
+    this.#allocated = machine.column({
+      name: 'mem_map.allocated',
+      type: 'u32',
+      initial: 0,
+      per: 'object',
+      count: Math.ceil(machine.memory.ramSize / PAGE_SIZE / 32),
+    });
+    this.#vmallocNext = machine.column(vmallocNextField);
+    this.#pickFrame = machine.choosers.length;
+    machine.choosers.push({
+      alternatives: () => [this.#lowestFree()],
+      take: (frame) => this.#takeFrame(frame),
+    });
     this.root = this.allocPage();
   }
 
-  /** __get_free_page: physical address of a zeroed page of RAM, lowest free first. */
+  /**
+   * get_zeroed_page: physical address of a zeroed page of RAM, lowest free first. One step.
+   *
+   * @throws {KernelError} ENOMEM when all are in use.
+   */
   allocPage(): number {
-    const frame = this.#freeFrames.pop() ?? this.#nextFree;
-    if (frame === this.#nextFree) this.#nextFree += PAGE_SIZE;
-    if (frame + PAGE_SIZE > this.#machine.memory.ramSize) {
-      throw new KernelError(
-        ENOMEM,
-        `out of ${this.#machine.memory.ramSize} bytes of RAM: boot with more memory`,
-      );
-    }
-    const chunk = this.#machine.memory.chunkAt(frame);
-    const offset = frame % LARGE_PAGE_SIZE;
-    chunk.bytes.fill(0, offset, offset + PAGE_SIZE);
-    return frame;
+    const frame = this.#machine.choose(this.#pickFrame);
+    if (frame >= 0) return frame;
+    const { ramSize } = this.#machine.memory;
+    throw new KernelError(ENOMEM, `out of ${ramSize} bytes of RAM: boot with more memory`);
   }
 
+  /** free_page */
   freePage(frame: number): void {
-    this.#freeFrames.push(frame);
-    this.#freeFrames.sort((a, b) => b - a);
+    const page = frame / PAGE_SIZE;
+    this.#allocated.testAndClearBit(Math.floor(page / 32), page % 32);
+  }
+
+  #lowestFree(): number {
+    const { values } = this.#allocated;
+    const pages = Math.floor(this.#machine.memory.ramSize / PAGE_SIZE);
+    for (let page = this.#firstFree / PAGE_SIZE; page < pages; page++) {
+      if ((((values[Math.floor(page / 32)] as number) >>> (page % 32)) & 1) === 0) {
+        return page * PAGE_SIZE;
+      }
+    }
+    return -1;
+  }
+
+  #takeFrame(frame: number): void {
+    if (frame < 0) return;
+    const page = frame / PAGE_SIZE;
+    const word = Math.floor(page / 32);
+    const old = this.#allocated.values[word] as number;
+    this.#allocated.poke(word, (old | (1 << (page % 32))) >>> 0);
+    const chunk = this.#machine.memory.chunkAt(frame);
+    const offset = frame % LARGE_PAGE_SIZE;
+    this.#machine.journal?.bytes(chunk, offset, PAGE_SIZE);
+    chunk.bytes.fill(0, offset, offset + PAGE_SIZE);
   }
 
   /** __va */
@@ -103,43 +155,60 @@ export class KernelMappings {
 
   /** Clears the leaves of a range and flushes them from every TLB. */
   unmap(address: number, size: number): void {
-    const walk = newWalk();
     for (let done = 0; done < size; ) {
-      walkPage(this.#machine.memory, this.root, Math.floor((address + done) / PAGE_SIZE), walk);
-      if (walk.present) {
-        this.#machine.writeEntry(walk.entries[walk.depth - 1] as number, 0, 0);
+      const leaf = this.#leafOf(address + done);
+      if (leaf !== null) {
+        this.#machine.writeEntry(leaf.at, 0, 0);
         this.#machine.invlpg(address + done);
       }
-      done += walk.present && walk.level === 2 ? LARGE_PAGE_SIZE : PAGE_SIZE;
+      done += leaf === null ? PAGE_SIZE : leaf.size;
     }
     // flush_tlb_kernel_range on the other CPUs
     for (const cpu of this.#machine.cpus) cpu.tlb.flush(true);
   }
 
-  /** Maps the page that `address` lies in again with another key (set_memory_pkey). */
+  /** Walks the tables from outside the machine, for reports and tools: no operation, changes nothing. */
   lookup(address: number): Walk {
     const walk = newWalk();
     walkPage(this.#machine.memory, this.root, Math.floor(address / PAGE_SIZE), walk);
     return walk;
   }
 
+  /** lookup_address: the leaf that maps an address, read level by level; null if there is none. */
+  #leafOf(address: number): Leaf | null {
+    const page = Math.floor(address / PAGE_SIZE);
+    let table = this.root;
+    for (let level = 4; level > 0; level--) {
+      const at = table + (Math.floor(page / 2 ** ((level - 1) * 9)) & 0x1ff) * 8;
+      const low = this.#machine.readEntry(at);
+      if ((low & PTE_P) === 0) return null;
+      table = entryFrame(low, this.#machine.resultHigh);
+      const size = PAGE_SIZE * 2 ** ((level - 1) * 9);
+      if (level === 1 || (low & PTE_PS) !== 0) return { at, frame: table, size };
+    }
+    return null;
+  }
+
   /** __vmalloc_node_range: fresh pages of RAM at consecutive addresses; a guard page behind them. */
   vmalloc(size: number, protection: Protection): number {
-    const address = this.#vmallocNext;
     const pages = Math.ceil(size / PAGE_SIZE);
-    this.#vmallocNext += (pages + 1) * PAGE_SIZE;
+    const room = (pages + 1) * PAGE_SIZE;
+    const address = this.#vmallocNext.add(0, room) - room;
     for (let i = 0; i < pages; i++) {
       this.map(address + i * PAGE_SIZE, this.allocPage(), PAGE_SIZE, protection);
     }
     return address;
   }
 
+  /** vfree: the mapping goes first, then its pages. */
   vfree(address: number, size: number): void {
+    const frames: number[] = [];
     for (let done = 0; done < size; done += PAGE_SIZE) {
-      const walk = this.lookup(address + done);
-      if (walk.present) this.freePage(walk.frame);
+      const leaf = this.#leafOf(address + done);
+      if (leaf !== null) frames.push(leaf.frame);
     }
     this.unmap(address, Math.ceil(size / PAGE_SIZE) * PAGE_SIZE);
+    for (const frame of frames) this.freePage(frame);
   }
 
   /** Physical address of the entry of `level` for a virtual address; tables on the way are made. */

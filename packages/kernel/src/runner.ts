@@ -17,57 +17,22 @@ import { PF_USER_MEMORY } from './fault.ts';
 import { Deadlock, TaskKilled } from './kernel-error.ts';
 import type { Scheduler } from './sched.ts';
 import { type TaskCode, TaskState, type Tasks } from './task.ts';
+import {
+  type Entry,
+  EVENT_GP,
+  EVENT_IRQ,
+  EVENT_MC,
+  EVENT_NMI,
+  EVENT_PF,
+  Pause,
+  StackSwitch,
+  type Thread,
+} from './thread.ts';
 
 /** Decides what happens at an operation boundary, by calling the runner's `interrupt`, `nmi` … */
 export interface EventSource {
   boundary(runner: Runner, kind: number, a: number, b: number, c: number): void;
 }
-
-/** One recorded operation, or an event that was under way when the stack was left. */
-interface Entry {
-  readonly kind: number;
-  readonly a: number;
-  result: number;
-  readonly high: number;
-  /** For an event: the arguments of its handler. */
-  readonly event: readonly number[] | null;
-  /** What a copy out of the machine brought: the code that is run again has a new, empty buffer. */
-  readonly bytes: Uint8Array | null;
-}
-
-/** The host's side of a task: the record of its current call. */
-interface Thread {
-  readonly task: number;
-  readonly log: Entry[];
-  cursor: number;
-  /** −1: ret_from_fork; then its calls; then do_exit. */
-  call: number;
-}
-
-/** Thrown through a task's frames: another stack runs next on this CPU. */
-class StackSwitch {
-  readonly next: number;
-  readonly from: number;
-  constructor(next: number, from: number) {
-    this.next = next;
-    this.from = from;
-  }
-}
-
-/** Thrown through a CPU's frames: its turn is over, it has nothing to do, or it waits for a CPU below it. */
-class Pause {
-  readonly reason: 'budget' | 'halted' | 'blocked';
-  constructor(reason: 'budget' | 'halted' | 'blocked') {
-    this.reason = reason;
-  }
-}
-
-// Kinds of event entries, outside the range of operations.
-const EVENT_IRQ = -1;
-const EVENT_NMI = -2;
-const EVENT_MC = -3;
-const EVENT_PF = -4;
-const EVENT_GP = -5;
 
 export class Runner implements OperationHook {
   readonly #machine: Machine;
@@ -80,6 +45,8 @@ export class Runner implements OperationHook {
   readonly #active: number[] = [];
   #thread: Thread;
   #source: EventSource | null = null;
+  /** An event at the boundary that the source looks at now ended in the operation's fixup. */
+  #fixedUp = false;
   /** Boundaries until the running CPU pauses; infinite on the CPU that the host called on. */
   #budget = Number.POSITIVE_INFINITY;
   #host = -1;
@@ -201,10 +168,15 @@ export class Runner implements OperationHook {
     this.#deliver(EVENT_MC, [this.#machine.pushFrame()]);
   }
 
-  /** A not-present fault on user memory, before the operation that touches it. */
-  userPageFault(address: number, write: boolean): void {
+  /**
+   * A not-present fault on user memory, before the operation that touches it.
+   *
+   * @param extable whether that operation has an exception-table entry (`kind & EXTABLE`)
+   */
+  userPageFault(address: number, write: boolean, extable = false): void {
     const errorCode = (write ? 2 : 0) | PF_USER_MEMORY;
-    this.#deliver(EVENT_PF, [errorCode, address, this.#machine.pushFrame(), 0]);
+    const args = [errorCode, address, this.#machine.pushFrame(), extable ? 1 : 0];
+    if (this.#deliver(EVENT_PF, args) === Outcome.fixup) this.#fixedUp = true;
   }
 
   /** Lets another CPU run for some boundaries, above the frames of this one. */
@@ -223,9 +195,20 @@ export class Runner implements OperationHook {
     }
     if ((kind & KIND_MASK) >= Op.boundary) {
       if (--this.#budget < 0) throw new Pause('budget');
-      this.#source?.boundary(this, kind, a, b, c);
+      if (this.#askSource(kind, a, b, c)) return this.#record(kind, a, FIXED_UP);
     }
     return this.#execute(kind, a, b, c, d);
+  }
+
+  /** Whether an event at this boundary took the operation's exception-table entry. */
+  #askSource(kind: number, a: number, b: number, c: number): boolean {
+    if (this.#source === null) return false;
+    const outer = this.#fixedUp;
+    this.#fixedUp = false;
+    this.#source.boundary(this, kind, a, b, c);
+    const fixedUp = this.#fixedUp;
+    this.#fixedUp = outer;
+    return fixedUp;
   }
 
   #replay(thread: Thread, entry: Entry, kind: number, a: number, b: number, d: number): number {
