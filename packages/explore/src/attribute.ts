@@ -30,7 +30,7 @@ export function attribute(
     openBudget(system, budget);
     const end = runGuided(system, points);
     if (end === 'ended') return repair;
-    if (end === 'violated' && system.violation?.invariant !== result.violation?.invariant) {
+    if (end === 'violated' && system.checker.violation?.invariant !== result.violation?.invariant) {
       partial ??= repair;
     }
   }

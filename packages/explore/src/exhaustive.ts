@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The exhaustive strategy: for each number of events, smallest first, a depth-first search over states.
 
+import type { Violation } from './checker.ts';
 import type { Coverage } from './coverage.ts';
 import { HashSet } from './hash.ts';
 import { type Budget, EVENT_KINDS } from './scenario.ts';
-import type { Action, System, Violation } from './system.ts';
+import type { Action, System } from './system.ts';
 
 /** Where a search stops if it has not finished. */
 export interface Limits {
@@ -71,7 +72,7 @@ export class ExhaustiveSearch {
       this.#events = events;
       this.#setBudget(budget, events);
       if (this.#search()) {
-        return this.#result('violated', this.#system.violation, [...this.#taken]);
+        return this.#result('violated', this.#system.checker.violation, [...this.#taken]);
       }
       if (this.#stopped) return this.#result('incomplete', null, []);
     }
@@ -109,7 +110,7 @@ export class ExhaustiveSearch {
   #search(): boolean {
     const system = this.#system;
     this.#executions++;
-    if (!this.#enter()) return system.violation !== null;
+    if (!this.#enter()) return system.checker.violation !== null;
     while (this.#levels.length > 0) {
       const level = this.#levels[this.#levels.length - 1] as Level;
       if (level.next >= level.actions.length) {
@@ -126,9 +127,9 @@ export class ExhaustiveSearch {
       this.#taken.push(action);
       this.#coverage.took(action, system.nodeOf(action.cpu));
       system.perform(action);
-      if (system.violation !== null) return true;
+      if (system.checker.violation !== null) return true;
       if (this.#look()) return false;
-      if (!this.#enter() && system.violation !== null) return true;
+      if (!this.#enter() && system.checker.violation !== null) return true;
     }
     return false;
   }
@@ -154,12 +155,8 @@ export class ExhaustiveSearch {
 
   #checkEnd(): void {
     const system = this.#system;
-    if (system.ended) system.checkEnd();
-    else
-      system.violation = {
-        invariant: 'I16',
-        message: 'deadlock: no task can run, and some have not ended',
-      };
+    if (system.ended) system.checker.end();
+    else system.checker.violate('I16', 'deadlock: no task can run, and some have not ended');
   }
 
   #look(): boolean {

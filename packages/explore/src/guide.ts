@@ -79,14 +79,14 @@ export function runGuided(
   for (let step = 0; step < 100_000; step++) {
     const action = nextAction(system, occurrences, left);
     if (action === null) {
-      if (system.ended) system.checkEnd();
-      if (system.violation !== null || !system.ended) return 'violated';
+      if (system.ended) system.checker.end();
+      if (system.checker.violation !== null || !system.ended) return 'violated';
       return left.some((point) => point.event !== null) ? 'diverged' : 'ended';
     }
     const { site } = occurrences.at(action.cpu);
     if (action.event === null) occurrences.stepped(site);
     system.perform(action);
-    if (system.violation !== null) return 'violated';
+    if (system.checker.violation !== null) return 'violated';
   }
   return 'diverged';
 }

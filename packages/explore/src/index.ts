@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+
+export type { Violation } from './checker.ts';
 export { Coverage, type UndeliveredPair } from './coverage.ts';
 export { ExhaustiveSearch, type Limits, type Progress, type SearchResult } from './exhaustive.ts';
 export { type Exploration, type ExploreOptions, explore } from './explore.ts';
@@ -17,4 +19,4 @@ export {
   type Setup,
   scenario,
 } from './scenario.ts';
-export { type Action, System, type Violation } from './system.ts';
+export { type Action, System } from './system.ts';

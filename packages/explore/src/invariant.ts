@@ -42,6 +42,8 @@ export interface Invariant {
   boundary?(view: View): string | null;
   /** At a mark of the kernel's code. */
   mark?(view: View, id: number, argument: number): string | null;
+  /** When a load, store, copy or fill of memory went through. */
+  access?(view: View, address: number): string | null;
   /** When an access is refused; `errorCode` is that of the #PF. */
   fault?(view: View, errorCode: number, address: number): string | null;
   /** Cells that every handler leaves unchanged: compared when its exit has restored them. */

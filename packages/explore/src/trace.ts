@@ -33,7 +33,7 @@ export function traceText(
     if (action.event !== null) lines.push(lane(action.cpu, `>>> ${eventText(action)}`));
     system.perform(action);
   }
-  const { invariant, message } = system.violation ??
+  const { invariant, message } = system.checker.violation ??
     result.violation ?? { invariant: '?', message: '' };
   lines.push('', `violated: ${invariant}: ${message}`);
   if (last !== null) lines.push(...backtrace(system, (last as { node: Node }).node));

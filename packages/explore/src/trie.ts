@@ -192,7 +192,7 @@ export class Tries implements OperationHook {
     try {
       const returned = node.routine.run();
       this.#finish(END, returned, '');
-    } catch (thrown) {
+    } catch (thrown: unknown) {
       if (thrown instanceof KernelPanic) this.#finish(PANIC, 0, thrown.message);
       else if (thrown !== FOUND) throw thrown;
     } finally {

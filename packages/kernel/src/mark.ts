@@ -21,8 +21,10 @@ export const Mark = {
   complaint: 7,
   /** Point: a task is about to exit. */
   exit: 8,
+  /** Point: a new task is about to run for the first time. */
+  start: 9,
   /** Point: a line of output. Its result is 1 where the running code passes it again from its record. */
-  printk: 9,
+  printk: 10,
 } as const;
 
 /** Arguments of {@link Mark.complaint}. */

@@ -140,6 +140,7 @@ export class Scheduler {
     this.#machine.mark(Mark.switch, 1);
     this.#switchTo(task, task);
     this.#machine.mark(Mark.switch, 0);
+    this.#machine.mark(Mark.start, 1);
     this.#machine.sti();
   }
 

@@ -11,6 +11,9 @@ import type { ChoiceSlice } from '@pkslab/kernel';
  * - `initOrder` — whether CR4.PKS is set before or after the first value is written.
  * - `forkPolicy` — whether a child starts with its parent's rights or with INIT (I11).
  * - `freePolicy` — whether pks_key_free checks what it is given.
+ * - `updatePolicy` — whether pks_update_protection checks what it is given.
+ * - `execReset` — whether exec writes the register too, or leaves that to the next switch.
+ * - `oopsPkrs` — whether an oops prints the rights of the context that faulted (D-49: never without PKS).
  */
 export const pksChoices: ChoiceSlice = {
   revisions: {
@@ -20,6 +23,9 @@ export const pksChoices: ChoiceSlice = {
       initOrder: 'cr4First',
       forkPolicy: 'copy',
       freePolicy: 'trusting',
+      updatePolicy: 'trusting',
+      execReset: 'saved',
+      oopsPkrs: 'no',
     },
     reference: {
       entrySaves: 'registerAndSaved',
@@ -27,6 +33,9 @@ export const pksChoices: ChoiceSlice = {
       initOrder: 'pkrsFirst',
       forkPolicy: 'init',
       freePolicy: 'checked',
+      updatePolicy: 'checked',
+      execReset: 'savedAndRegister',
+      oopsPkrs: 'yes',
     },
   },
   values: {
@@ -35,10 +44,14 @@ export const pksChoices: ChoiceSlice = {
     initOrder: ['cr4First', 'pkrsFirst'],
     forkPolicy: ['copy', 'init'],
     freePolicy: ['trusting', 'checked'],
+    updatePolicy: ['trusting', 'checked'],
+    execReset: ['saved', 'savedAndRegister'],
+    oopsPkrs: ['no', 'yes'],
   },
   repairs: {
     'D-02': { entrySaves: 'registerAndSaved' },
     'D-04': { entrySaves: 'registerAndSaved' },
+    'fork-inherits': { forkPolicy: 'init' },
   },
   sabotages: {
     'entry-saves-nothing': { entrySaves: 'nothing' },

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The rules of protection keys as checks: I1–I7, I16 and G.
+// The rules of protection keys as checks: I1–I7, I11, I16 and G.
 
 import { type Invariant, invariant, type View } from '@pkslab/explore';
 import { Complaint, type Kernel, Mark } from '@pkslab/kernel';
 import { devPageAccessRefField, memremap } from '@pkslab/memremap';
 import { INIT_PKRS_VALUE, pkrsCacheField, savedPkrsField } from '@pkslab/pks-core';
-import { PF_PK } from '@pkslab/x86-cpu';
+import { formatAddress, PF_PK } from '@pkslab/x86-cpu';
 
 const UPDATE = 1 << Mark.update;
 const SWITCH = 1 << Mark.switch;
@@ -41,8 +41,14 @@ function rightsOf(kernel: Kernel): Rights {
   };
 }
 
-/** I1–I7 and G for a booted kernel with a device key; I16 is {@link legalCalls}. */
-export function pksInvariants(kernel: Kernel): Invariant[] {
+/** The addresses of protected device memory. */
+export interface DeviceRange {
+  readonly address: number;
+  readonly size: number;
+}
+
+/** I1–I7, I11 and G for a booted kernel with a device key; I16 is {@link legalCalls}. */
+export function pksInvariants(kernel: Kernel, device: DeviceRange): Invariant[] {
   const rights = rightsOf(kernel);
   return [
     cacheMatchesRegister(rights),
@@ -52,7 +58,8 @@ export function pksInvariants(kernel: Kernel): Invariant[] {
     grantsArePrivate(rights),
     countMatchesKey(rights),
     ownGrantNeverFaults(),
-    nothingOpenWithoutGrant(rights),
+    nothingOpenWithoutGrant(rights, device),
+    newTaskStartsClosed(rights),
   ];
 }
 
@@ -157,13 +164,32 @@ function ownGrantNeverFaults(): Invariant {
   });
 }
 
-function nothingOpenWithoutGrant(rights: Rights): Invariant {
+function nothingOpenWithoutGrant(rights: Rights, device: DeviceRange): Invariant {
   return invariant({
     id: 'G',
     text: 'an access outside any grant to a protected mapping faults',
     boundary(view) {
       if (!isOpenWithoutGrant(rights, view)) return null;
       return `a ${view.frame} context without a grant runs with MSR ${hex(rights.msr(view.cpu))}`;
+    },
+    access(view, address) {
+      if (view.grants > 0 || address < device.address) return null;
+      if (address >= device.address + device.size) return null;
+      return `a ${view.frame} context without a grant reached ${formatAddress(address)}`;
+    },
+  });
+}
+
+function newTaskStartsClosed(rights: Rights): Invariant {
+  return invariant({
+    id: 'I11',
+    text: 'a new task starts with saved_pkrs = INIT and count 0',
+    mark(view, id) {
+      if (id !== Mark.start) return null;
+      const saved = rights.saved(view.task);
+      const ref = rights.ref(view.task);
+      if (saved === INIT_PKRS_VALUE && ref === 0) return null;
+      return `task ${view.task} starts with saved_pkrs ${hex(saved)}, count ${ref}`;
     },
   });
 }

@@ -6,10 +6,13 @@ import { kmapHandover } from './kmap-handover.ts';
 import {
   everything,
   faultSleeps,
+  forkInSection,
   handlerGrants,
   irqInSection,
+  nestedSections,
   nmiInSection,
   preemptInSection,
+  strayStore,
 } from './sections.ts';
 
 /** Every scenario, smallest first. */
@@ -20,5 +23,8 @@ export const scenarios: readonly Scenario[] = Object.freeze([
   handlerGrants,
   faultSleeps,
   kmapHandover,
+  nestedSections,
+  strayStore,
+  forkInSection,
   everything,
 ]);

@@ -32,7 +32,8 @@ export const kmapHandover: Scenario = scenario({
   title: 'a task maps a page and hands the address to another, which stores through it',
   budget: { irq: 0, nmi: 0, preempt: 0, pageFault: 0 },
   setup(request: RevisionRequest) {
-    const { kernel, kmap, pfn, address } = smallStack(request);
+    const stack = smallStack(request);
+    const { kernel, kmap, pfn, address } = stack;
     const handed = kernel.machine.column(handedField);
     const done = kernel.machine.column(doneField);
     const legal = kernel.choice('kmapPolicy') === 'grant';
@@ -48,7 +49,7 @@ export const kmapHandover: Scenario = scenario({
       else kernel.machine.tryStore32(address, 1);
       done.set(0, 1);
     });
-    const invariants = pksInvariants(kernel);
+    const invariants = pksInvariants(kernel, stack);
     return {
       kernel,
       tasks: [mapper, user],

@@ -32,15 +32,12 @@ function handlerSection(stack: SmallStack): () => void {
   };
 }
 
+/** Tasks A, B … with one call each, all of whose calls are legal. */
 function setup(stack: SmallStack, calls: readonly (() => void)[]): Setup {
   const { kernel } = stack;
   const tasks = calls.map((call, i) => kernel.spawn(String.fromCharCode(65 + i), call));
-  return {
-    kernel,
-    tasks,
-    invariants: [...pksInvariants(kernel), legalCalls()],
-    vectors: [IRQ_VECTOR],
-  };
+  const invariants = [...pksInvariants(kernel, stack), legalCalls()];
+  return { kernel, tasks, invariants, vectors: [IRQ_VECTOR] };
 }
 
 /** D-01: an interrupt while a task has a page mapped. */
@@ -108,6 +105,60 @@ function copyFromUser(stack: SmallStack): () => void {
     kmap.kunmap(pfn);
   };
 }
+
+/** Sections nest: the inner one must not close the outer one's. */
+export const nestedSections: Scenario = scenario({
+  name: 'nested-sections',
+  title: 'a task maps the page twice and stores after the inner unmap; an interrupt arrives',
+  budget: { ...NONE, irq: 1, nmi: 1 },
+  setup(request: RevisionRequest) {
+    const stack = smallStack(request);
+    const { kernel, kmap, pfn } = stack;
+    return setup(stack, [
+      () => {
+        const address = kmap.kmap(pfn);
+        kmap.kmap(pfn);
+        kmap.kunmap(pfn);
+        kernel.machine.store32(address, 1);
+        kmap.kunmap(pfn);
+      },
+    ]);
+  },
+});
+
+/** A stray store by a task that holds nothing, while another has the page mapped. */
+export const strayStore: Scenario = scenario({
+  name: 'stray-store',
+  title: 'a task stores to the device without asking, while another has it mapped',
+  budget: { ...NONE, preempt: 2 },
+  setup(request: RevisionRequest) {
+    const stack = smallStack(request);
+    const { kernel, address } = stack;
+    // As copy_to_kernel_nofault: a refusal is an error return.
+    const stray = (): void => void kernel.machine.tryStore32(address, 0xbad);
+    // The stray is no legal call: a WARN about it is welcome.
+    const invariants = pksInvariants(kernel, stack);
+    return { ...setup(stack, [storeOnce(stack), stray]), invariants };
+  },
+});
+
+/** A task forks while it has a page mapped: the child must not start with its parent's rights. */
+export const forkInSection: Scenario = scenario({
+  name: 'fork-in-section',
+  title: 'a task creates another one between map and unmap',
+  budget: { ...NONE, preempt: 1, irq: 1 },
+  setup(request: RevisionRequest) {
+    const stack = smallStack(request);
+    const { kernel, kmap, pfn } = stack;
+    return setup(stack, [
+      () => {
+        kmap.kmap(pfn);
+        kernel.spawn('child', () => void kernel.preempt.inAtomic);
+        kmap.kunmap(pfn);
+      },
+    ]);
+  },
+});
 
 /** Everything at once: the space in which `reference` must hold. */
 export const everything: Scenario = scenario({

@@ -19,8 +19,9 @@ export interface SmallStack {
   readonly kmap: Kmap;
   /** First page of the protected device. */
   readonly pfn: number;
-  /** Its address in the direct map. */
+  /** Its address in the direct map, and its size in bytes. */
   readonly address: number;
+  readonly size: number;
 }
 
 /** Boots a kernel with one protected device of 2 MiB attached. */
@@ -41,5 +42,12 @@ export function smallStack(request: RevisionRequest, cpus = 1): SmallStack {
     flags: PGMAP_PROT_ENABLED,
   });
   const pfn = DEVICE_BASE / 4096;
-  return { kernel, memremap: device, kmap: kernel.module(kmap), pfn, address: map.address };
+  return {
+    kernel,
+    memremap: device,
+    kmap: kernel.module(kmap),
+    pfn,
+    address: map.address,
+    size: CHUNK_SIZE,
+  };
 }

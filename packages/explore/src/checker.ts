@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// Runs the invariants of a scenario, and shows them what they look at.
+
+import { Mark } from '@pkslab/kernel';
+import type { Column, Machine } from '@pkslab/x86-cpu';
+import type { FrameKind, Invariant, PreservedCell, View } from './invariant.ts';
+import { MAX_DEPTH, type Stacks } from './stacks.ts';
+import type { Node } from './trie.ts';
+
+/** A violated invariant, found by the step that was just made. */
+export interface Violation {
+  readonly invariant: string;
+  readonly message: string;
+}
+
+export class Checker implements View {
+  violation: Violation | null = null;
+  // View
+  cpu = 0;
+  task = 0;
+  frame: FrameKind = 'task';
+  windows = 0;
+  grants = 0;
+  readonly #stacks: Stacks;
+  readonly #machine: Machine;
+  readonly #invariants: readonly Invariant[];
+  readonly #boundary: readonly Invariant[];
+  readonly #marks: readonly Invariant[];
+  readonly #accesses: readonly Invariant[];
+  readonly #preserved: readonly { readonly cell: PreservedCell; readonly id: string }[];
+  /** For each context: what the context below it had in the preserved cells. */
+  readonly #kept: Column;
+
+  constructor(machine: Machine, stacks: Stacks, invariants: readonly Invariant[]) {
+    this.#machine = machine;
+    this.#stacks = stacks;
+    this.#invariants = invariants;
+    this.#boundary = invariants.filter((check) => check.boundary !== undefined);
+    this.#marks = invariants.filter((check) => check.mark !== undefined);
+    this.#accesses = invariants.filter((check) => check.access !== undefined);
+    this.#preserved = invariants.flatMap((check) =>
+      (check.preserves ?? []).map((cell) => ({ cell, id: check.id })),
+    );
+    const count = machine.tasks * MAX_DEPTH * Math.max(1, this.#preserved.length);
+    const name = 'explore.kept';
+    this.#kept = machine.column({ name, type: 'address', initial: 0, per: 'object', count });
+  }
+
+  get stackWindows(): number {
+    let windows = 0;
+    const depth = this.#stacks.depth.values[this.task] as number;
+    for (let i = 0; i < depth; i++) windows |= this.#stacks.at(this.task, i).windows;
+    return windows;
+  }
+
+  get grantsElsewhere(): boolean {
+    const { depth } = this.#stacks;
+    for (let task = 0; task < this.#machine.tasks; task++) {
+      const contexts = (depth.values[task] as number) - (task === this.task ? 1 : 0);
+      for (let i = 0; i < contexts; i++) if (this.#stacks.at(task, i).grants > 0) return true;
+    }
+    return false;
+  }
+
+  /** Sets the view to the innermost context of a task, at `node`. */
+  look(task: number, node: Node): void {
+    this.task = task;
+    this.frame = frameKind(this.#stacks.depth.values[task] as number, node.routine.key);
+    this.windows = node.windows;
+    this.grants = node.grants;
+  }
+
+  /** After a step: the CPU's innermost context is at its next operation. */
+  boundary(task: number): void {
+    const idle = task < this.#machine.cpus.length && this.#stacks.depth.values[task] === 1;
+    if (idle) return;
+    this.look(task, this.#stacks.top(task));
+    for (const check of this.#boundary) this.#report(check, check.boundary?.(this) ?? null);
+  }
+
+  /** The kernel's code passes a mark. */
+  mark(task: number, node: Node): void {
+    if (node.b === 0) return;
+    this.look(task, node);
+    if (node.a === Mark.restored) this.#comparePreserved();
+    for (const check of this.#marks)
+      this.#report(check, check.mark?.(this, node.a, node.c) ?? null);
+  }
+
+  access(task: number, node: Node): void {
+    this.look(task, node);
+    for (const check of this.#accesses) this.#report(check, check.access?.(this, node.a) ?? null);
+  }
+
+  fault(task: number, node: Node, errorCode: number, address: number): void {
+    this.look(task, node);
+    for (const check of this.#invariants) {
+      this.#report(check, check.fault?.(this, errorCode, address) ?? null);
+    }
+  }
+
+  end(): void {
+    for (const check of this.#invariants) this.#report(check, check.end?.(this) ?? null);
+  }
+
+  /** Says that something is wrong; the first word counts. */
+  violate(invariant: string, message: string): void {
+    this.violation ??= { invariant, message };
+  }
+
+  #report(check: Invariant, message: string | null): void {
+    if (message !== null) this.violate(check.id, message);
+  }
+
+  /** Keeps what the context that is about to be entered must leave unchanged. */
+  keep(task: number): void {
+    this.task = task;
+    const base =
+      (task * MAX_DEPTH + (this.#stacks.depth.values[task] as number)) * this.#preserved.length;
+    for (const [i, { cell }] of this.#preserved.entries()) {
+      this.#kept.poke(base + i, cell.column.values[cell.index(this)] as number);
+    }
+  }
+
+  #comparePreserved(): void {
+    const depth = (this.#stacks.depth.values[this.task] as number) - 1;
+    const base = (this.task * MAX_DEPTH + depth) * this.#preserved.length;
+    for (const [i, { cell, id }] of this.#preserved.entries()) {
+      const before = this.#kept.values[base + i] as number;
+      const now = cell.column.values[cell.index(this)] as number;
+      if (before === now) continue;
+      const { name } = cell.column.field;
+      this.violate(
+        id,
+        `a handler was entered with ${name} = ${hex(before)} and leaves ${hex(now)}`,
+      );
+    }
+  }
+}
+
+function frameKind(depth: number, key: string): FrameKind {
+  if (depth === 1) return 'task';
+  if (key.startsWith('nmi')) return 'nmi';
+  return key.startsWith('irq') ? 'irq' : 'exception';
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}
