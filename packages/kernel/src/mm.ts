@@ -92,9 +92,13 @@ export class KernelMappings {
    */
   allocPage(): number {
     const frame = this.#machine.choose(this.#pickFrame);
-    if (frame >= 0) return frame;
+    if (frame < 0) throw this.#noMemory();
+    return frame;
+  }
+
+  #noMemory(): KernelError {
     const { ramSize } = this.#machine.memory;
-    throw new KernelError(ENOMEM, `out of ${ramSize} bytes of RAM: boot with more memory`);
+    return new KernelError(ENOMEM, `out of ${ramSize} bytes of RAM: boot with more memory`);
   }
 
   /** free_page */
@@ -131,8 +135,17 @@ export class KernelMappings {
     return PAGE_OFFSET + physical;
   }
 
-  /** Maps a physical range with the largest leaves that fit, its key in every leaf. */
+  /**
+   * Maps a physical range with the largest leaves that fit, its key in every leaf.
+   *
+   * @throws {KernelError} ENOMEM without a page for a table; nothing is mapped then.
+   */
   map(address: number, physical: number, size: number, protection: Protection): void {
+    if (!this.tryMap(address, physical, size, protection)) throw this.#noMemory();
+  }
+
+  /** The same for callers that must clean up: false without a page for a table, and nothing is mapped. */
+  tryMap(address: number, physical: number, size: number, protection: Protection): boolean {
     for (let done = 0; done < size; ) {
       const va = address + done;
       const large =
@@ -142,6 +155,10 @@ export class KernelMappings {
       const level = large ? 2 : 1;
       const step = large ? LARGE_PAGE_SIZE : PAGE_SIZE;
       const slot = this.#entryAddress(va, level);
+      if (slot < 0) {
+        this.unmap(address, done);
+        return false;
+      }
       // As many leaves as the table still has room for, in one operation.
       const room = (4096 - (slot % 4096)) / 8;
       const count = Math.min(room, Math.floor((size - done) / step));
@@ -151,6 +168,7 @@ export class KernelMappings {
       this.#machine.fillEntries(slot, count, low, high);
       done += count * step;
     }
+    return true;
   }
 
   /** Clears the leaves of a range and flushes them from every TLB. */
@@ -189,13 +207,24 @@ export class KernelMappings {
     return null;
   }
 
-  /** __vmalloc_node_range: fresh pages of RAM at consecutive addresses; a guard page behind them. */
+  /**
+   * __vmalloc_node_range: zeroed pages of RAM at consecutive addresses; a guard page behind them.
+   *
+   * Use it for memory of one's own key: the direct map's alias of the pages keeps key 0 (D-56).
+   *
+   * @param size in bytes
+   * @throws {KernelError} ENOMEM; nothing is kept then.
+   */
   vmalloc(size: number, protection: Protection): number {
     const pages = Math.ceil(size / PAGE_SIZE);
     const room = (pages + 1) * PAGE_SIZE;
     const address = this.#vmallocNext.add(0, room) - room;
-    for (let i = 0; i < pages; i++) {
-      this.map(address + i * PAGE_SIZE, this.allocPage(), PAGE_SIZE, protection);
+    for (let done = 0; done < pages * PAGE_SIZE; done += PAGE_SIZE) {
+      const frame = this.#machine.choose(this.#pickFrame);
+      if (frame >= 0 && this.tryMap(address + done, frame, PAGE_SIZE, protection)) continue;
+      if (frame >= 0) this.freePage(frame);
+      this.vfree(address, done);
+      throw this.#noMemory();
     }
     return address;
   }
@@ -211,7 +240,7 @@ export class KernelMappings {
     for (const frame of frames) this.freePage(frame);
   }
 
-  /** Physical address of the entry of `level` for a virtual address; tables on the way are made. */
+  /** Physical address of the entry of `level` for a virtual address; tables on the way are made. −1: no page. */
   #entryAddress(address: number, level: number): number {
     const page = Math.floor(address / PAGE_SIZE);
     let table = this.root;
@@ -222,7 +251,8 @@ export class KernelMappings {
         table = entryFrame(low, this.#machine.resultHigh);
         continue;
       }
-      const next = this.allocPage();
+      const next = this.#machine.choose(this.#pickFrame);
+      if (next < 0) return -1;
       this.#machine.writeEntry(slot, entryLow(next, TABLE_FLAGS), entryHigh(next, 0, false));
       table = next;
     }

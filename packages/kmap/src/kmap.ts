@@ -59,8 +59,8 @@ export class Kmap {
   /** disable_access */
   #disableAccess(pfn: number): void {
     if (!this.#hooked || !this.#memremap.pagemaps.pageIsAccessProtected(pfn)) return;
-    this.#memremap.access.disable();
-    this.#owners?.pop();
+    // A surplus kunmap has no map to forget.
+    if (this.#memremap.access.disable()) this.#owners?.pop();
   }
 }
 
@@ -68,5 +68,11 @@ export class Kmap {
 export const kmap: KernelModule<Kmap> = {
   name: 'kmap',
   ...kmapChoices,
+  symbols: {
+    'Kmap.kmapAtomic': 'kmap_atomic',
+    'Kmap.kunmapAtomic': 'kunmap_atomic',
+    '#disableAccess': 'disable_access',
+    '#enableAccess': 'enable_access',
+  },
   create: (kernel) => new Kmap(kernel),
 };

@@ -58,7 +58,9 @@ export class DevAccess {
     kernel.initcall('subsys', () => {
       const key = pks.keys.alloc('Device Memory');
       this.#pkey.set(0, key < 0 ? PKEY_INVALID : key);
+      if (key > 0) pks.keys.keep(key);
     });
+    if (kernel.choice('countCheck') === 'warns') this.#hookEnds();
     if (kernel.machine.features.pks && kernel.choice('entryCount') === 'saved') this.#hookEntry();
   }
 
@@ -67,38 +69,77 @@ export class DevAccess {
     return this.#pkey.get(0);
   }
 
-  /** dev_access_enable: the calling context may touch protected device memory. Any context; nests. */
+  /**
+   * dev_access_enable: the calling context may touch protected device memory. Any context; nests.
+   *
+   * Use it around each use of a device mapping, and end it with {@link disable} on every path. It is free
+   * while nothing is protected. [PATCH 12/17] memremap: Add zone device access protection
+   *
+   * @example
+   * const kernel = boot({ modules: [pksCore, memremap] });
+   * const { access, pagemaps } = kernel.module(memremap);
+   * const base = 0x1_0000_0000;
+   * kernel.machine.memory.addRegion(base, 4096, { read() {}, write() {} });
+   * const request = { physical: base, size: 4096, type: MemoryType.fsDax, flags: PGMAP_PROT_ENABLED };
+   * const { address } = kernel.call(() => pagemaps.memremapPages(request));
+   * kernel.call(() => kernel.machine.tryStore32(address, 1)); // => true: refused
+   * kernel.call(() => access.enable());
+   * kernel.call(() => kernel.machine.tryStore32(address, 1)); // => false
+   */
   enable(): void {
     if (!this.branch.enabled) return;
     const { current } = this.#kernel.tasks;
     this.#machine.mark(Mark.grantUpdate, 1);
     const flags = this.#machine.pushfCli();
     const ref = this.ref.get(current);
-    if (ref === 0 || !this.#nested) this.#pks.pkrs.updateProtection(this.pkey, 0);
+    if (ref === 0 || !this.#nested) this.#pks.pkrs.changeRights(this.pkey, 0);
     this.ref.set(current, (ref + 1) >>> 0);
     this.#machine.popfIf(flags);
     this.#machine.mark(Mark.grantUpdate, 0);
     this.#machine.mark(Mark.grant, 1);
   }
 
-  /** dev_access_disable: ends the innermost enable of the calling context. */
-  disable(): void {
-    if (!this.branch.enabled) return;
+  /**
+   * dev_access_disable: ends the innermost enable of the calling context. Any context.
+   *
+   * Use it once for each {@link enable}. One too many is refused with a WARN, or wraps the count, as the
+   * revision has it. [PATCH 12/17] memremap: Add zone device access protection
+   *
+   * @returns false where there was nothing to end
+   */
+  disable(): boolean {
+    if (!this.branch.enabled) return false;
     const { current } = this.#kernel.tasks;
     this.#machine.mark(Mark.grant, 0);
     this.#machine.mark(Mark.grantUpdate, 1);
     const flags = this.#machine.pushfCli();
     const ref = this.ref.get(current);
-    if (ref === 0 && this.#warns) {
+    const surplus = ref === 0 && this.#warns;
+    if (surplus) {
       this.#kernel.oops.warn('memremap: dev_access_disable without an enable');
     } else {
       this.ref.set(current, (ref - 1) >>> 0);
       if (ref === 1 || !this.#nested) {
-        this.#pks.pkrs.updateProtection(this.pkey, PKEY_DISABLE_ACCESS);
+        this.#pks.pkrs.changeRights(this.pkey, PKEY_DISABLE_ACCESS);
       }
     }
     this.#machine.popfIf(flags);
     this.#machine.mark(Mark.grantUpdate, 0);
+    return !surplus;
+  }
+
+  /** A program, and a task, ends without a grant: what is still open is closed, and reported. */
+  #hookEnds(): void {
+    const { slots, oops } = this.#kernel;
+    const close = (when: string, task: number): void => {
+      const ref = this.ref.get(task);
+      if (ref === 0) return;
+      oops.warn(`memremap: dev_page_access_ref is ${ref} at ${when}`);
+      this.ref.set(task, 0);
+      this.#pks.pkrs.changeRights(this.pkey, PKEY_DISABLE_ACCESS);
+    };
+    slots.exec.push((task) => close('exec', task));
+    slots.exit.push((task) => close('exit', task));
   }
 
   /** The count's part of idt_save_pkrs and idt_restore_pkrs. [PATCH 17/17] */

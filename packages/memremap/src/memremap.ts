@@ -17,6 +17,14 @@ export interface Memremap {
 export const memremap: KernelModule<Memremap> = {
   name: 'memremap',
   ...memremapChoices,
+  symbols: {
+    'DevAccess.disable': 'dev_access_disable',
+    'DevAccess.enable': 'dev_access_enable',
+    'Pagemaps.memremapPages': 'memremap_pages',
+    'Pagemaps.memunmapPages': 'memunmap_pages',
+    'Pagemaps.pageIsAccessProtected': 'page_is_access_protected',
+    '#protectionGet': 'dev_protection_enable_get',
+  },
   create(kernel: Kernel): Memremap {
     const access = new DevAccess(kernel, kernel.module(pksCore));
     return { access, pagemaps: new Pagemaps(kernel, access) };

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: MIT
 // ZONE_DEVICE page maps and the pages in them. mm/memremap.c, include/linux/memremap.h
 
-import { EBUSY, EINVAL, ENOSPC, type Kernel, KernelError, type Mutex } from '@pkslab/kernel';
+import {
+  EBUSY,
+  EINVAL,
+  ENOMEM,
+  ENOSPC,
+  ENXIO,
+  type Kernel,
+  KernelError,
+  type Mutex,
+} from '@pkslab/kernel';
 import { type Column, type FieldDefinition, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { type DevAccess, PKEY_INVALID } from './dev-access.ts';
 
@@ -14,6 +23,7 @@ export const PGMAP_PROT_ENABLED: number = 1 << 1;
 
 /** Pages of a memory section: 128 MiB, the unit in which a pfn finds its page map. */
 const PAGES_PER_SECTION = 32768;
+const SECTION_SIZE = PAGES_PER_SECTION * PAGE_SIZE;
 const SECTIONS = 65536;
 const MAX_PGMAPS = 16;
 
@@ -68,6 +78,7 @@ export class Pagemaps {
   readonly #section: Column;
   readonly #lock: Mutex;
   readonly #dropKey: boolean;
+  readonly #getsFirst: boolean;
 
   constructor(kernel: Kernel, access: DevAccess) {
     const { machine } = kernel;
@@ -80,41 +91,63 @@ export class Pagemaps {
     this.#key = machine.column(keyField);
     this.#section = machine.column(sectionField);
     this.#lock = kernel.mutex('memremap_lock');
+    this.#getsFirst = kernel.choice('branchGet') === 'first';
     this.#dropKey = kernel.choice('mapKey') === 'dropped';
   }
 
   /**
    * memremap_pages: maps device memory into the direct map, with its struct pages.
    *
-   * @throws {KernelError} EINVAL for a bad range or type, EBUSY for an overlap, ENOSPC past 16 maps.
+   * Use it when a device that has memory is bound; where `flags` has PGMAP_PROT_ENABLED the mapping carries
+   * the device key. May sleep. [PATCH 12/17] memremap: Add zone device access protection
+   *
+   * @throws {KernelError} EINVAL for a bad range or type, ENXIO for a range that is RAM, EBUSY for an
+   * overlap, ENOSPC past 16 maps, ENOMEM without memory for page tables.
    */
   memremapPages(request: PagemapRequest): Pagemap {
-    const { physical, size, type } = request;
-    check(request);
+    const early = this.#getsFirst ? this.#protectionGet(request.flags) : 0;
+    check(request, this.#kernel.machine.memory.ramSize);
     this.#lock.lock();
-    const id = this.#reserve(physical / PAGE_SIZE, (physical + size) / PAGE_SIZE);
-    const pkey = this.#protectionGet(request.flags);
-    this.flags.set(id, request.flags);
-    this.#type.set(id, type);
-    this.#key.set(id, pkey);
+    const id = this.#reserve(request);
+    const pkey = this.#getsFirst ? early : this.#protectionGet(request.flags);
+    const { physical, size } = request;
     const { mm } = this.#kernel;
     const address = mm.directAddress(physical);
-    mm.map(address, physical, size, { key: this.#dropKey ? 0 : pkey, writable: true });
+    const key = this.#dropKey ? 0 : pkey;
+    if (!mm.tryMap(address, physical, size, { key, writable: true })) {
+      this.#type.set(id, 0);
+      if (pkey !== 0 && !this.#getsFirst) this.#access.branch.dec();
+      this.#lock.unlock();
+      throw new KernelError(ENOMEM, 'memremap_pages: no memory for page tables: boot with more');
+    }
+    this.flags.set(id, request.flags);
+    this.#key.set(id, pkey);
     for (const section of sections(physical, size)) this.#section.set(section, id + 1);
     this.#lock.unlock();
     return { id, address, pkey };
   }
 
-  /** memunmap_pages: the mapping goes first, then the pages, then the static branch. */
+  /**
+   * memunmap_pages: the pages go first, then the mapping, then the static branch.
+   *
+   * Use it when the device is unbound and nobody holds a grant or an address of it any more. May sleep. A
+   * map that is not live is refused with a WARN.
+   */
   memunmapPages(map: Pagemap): void {
     this.#lock.lock();
+    if (this.#type.get(map.id) === 0) {
+      this.#kernel.oops.warn(`memremap: page map ${map.id} is not live`);
+      this.#lock.unlock();
+      return;
+    }
     const physical = this.#start.get(map.id) * PAGE_SIZE;
     const size = this.#end.get(map.id) * PAGE_SIZE - physical;
     for (const section of sections(physical, size)) this.#section.set(section, 0);
     this.#kernel.mm.unmap(map.address, size);
-    this.#type.set(map.id, 0);
     const flags = this.flags.exchange(map.id, 0);
-    if ((flags & PGMAP_PROT_ENABLED) !== 0 && map.pkey !== 0) this.#access.branch.dec();
+    const pkey = this.#key.exchange(map.id, 0);
+    if ((flags & PGMAP_PROT_ENABLED) !== 0 && pkey !== 0) this.#access.branch.dec();
+    this.#type.set(map.id, 0);
     this.#lock.unlock();
   }
 
@@ -123,7 +156,10 @@ export class Pagemaps {
     return this.#section.get(Math.floor(pfn / PAGES_PER_SECTION)) - 1;
   }
 
-  /** page_is_access_protected: cheapest test first. [PATCH 12/17] */
+  /**
+   * page_is_access_protected: whether a page, by its pfn, needs a grant. Cheapest test first: static branch,
+   * kind of page, flag of its map. [PATCH 12/17]
+   */
   pageIsAccessProtected(pfn: number): boolean {
     if (!this.#access.branch.enabled) return false;
     const id = this.pgmapOf(pfn);
@@ -139,7 +175,10 @@ export class Pagemaps {
     return pkey;
   }
 
-  #reserve(start: number, end: number): number {
+  /** Takes the lowest free number for a range that overlaps no other. */
+  #reserve({ physical, size, type }: PagemapRequest): number {
+    const start = physical / PAGE_SIZE;
+    const end = start + size / PAGE_SIZE;
     let free = -1;
     for (let id = MAX_PGMAPS - 1; id >= 0; id--) {
       if (this.#type.get(id) === 0) free = id;
@@ -154,22 +193,27 @@ export class Pagemaps {
     }
     this.#start.set(free, start);
     this.#end.set(free, end);
+    this.#type.set(free, type);
     return free;
   }
 }
 
-function check({ physical, size, type }: PagemapRequest): void {
-  if (physical % (PAGES_PER_SECTION * PAGE_SIZE) !== 0) {
-    throw new KernelError(
-      EINVAL,
-      `memremap_pages: 0x${physical.toString(16)} is not on a 128 MiB boundary`,
-    );
+function check({ physical, size, type }: PagemapRequest, ramSize: number): void {
+  const at = `memremap_pages: 0x${physical.toString(16)}`;
+  if (physical < 0 || physical % SECTION_SIZE !== 0) {
+    throw new KernelError(EINVAL, `${at} is not on a 128 MiB boundary`);
   }
-  if (size <= 0 || size % PAGE_SIZE !== 0) {
+  if (!(size > 0) || size % PAGE_SIZE !== 0) {
     throw new KernelError(
       EINVAL,
       `memremap_pages: size ${size} is not a positive multiple of 4096`,
     );
+  }
+  if (physical + size > SECTIONS * SECTION_SIZE) {
+    throw new KernelError(EINVAL, `${at}: the range ends past 8 TiB, where pfns have no section`);
+  }
+  if (physical < ramSize) {
+    throw new KernelError(ENXIO, `${at}: RAM ends at 0x${ramSize.toString(16)}`);
   }
   if (type !== MemoryType.fsDax && type !== MemoryType.devDax && type !== MemoryType.generic) {
     throw new KernelError(

@@ -30,6 +30,7 @@ export class KeyAllocator {
   readonly #users: Column;
   readonly #lock: Mutex;
   readonly #names: string[] = ['kernel'];
+  readonly #kept = new Set<number>();
   readonly #checked: boolean;
 
   constructor(kernel: Kernel, pkrs: Pkrs) {
@@ -40,6 +41,7 @@ export class KeyAllocator {
     this.#lock = kernel.mutex('pks_lock');
     this.#checked = kernel.choice('freePolicy') === 'checked';
     this.#users.values[PKS_KERN_DEFAULT_KEY] = 1;
+    pkrs.isAllocated = (pkey) => ((this.#map.get(0) >>> pkey) & 1) === 1;
     kernel.initcall('late', () => {
       if (!kernel.machine.features.pks) return;
       kernel.debugfs.createFile('x86/pks_keys_allocated', {
@@ -52,9 +54,18 @@ export class KeyAllocator {
   /**
    * pks_key_alloc: the lowest free key, or −EINVAL without PKS, or −ENOSPC when all 15 are taken.
    *
-   * May sleep. The key is access-disabled in every thread that never changed it.
+   * Use it once for each domain of memory that is to be protected. May sleep. The key is access-disabled
+   * in every thread that never changed it. [PATCH 05/17] x86/pks: Add PKS kernel API
+   *
+   * @param pkeyUser shown in x86/pks_keys_allocated
+   * @example
+   * const kernel = boot({ modules: [pksCore] });
+   * const { keys } = kernel.module(pksCore);
+   * kernel.call(() => keys.alloc('my driver')); // => 1
+   * kernel.call(() => kernel.debugfs.read('x86/pks_keys_allocated')); // => '0: kernel\n1: my driver\n'
    */
   alloc(pkeyUser: string): number {
+    this.#kernel.oops.mightSleep();
     if (!this.#kernel.machine.features.pks) return -EINVAL;
     this.#lock.lock();
     let nr: number;
@@ -70,18 +81,43 @@ export class KeyAllocator {
     return nr;
   }
 
-  /** pks_key_free: gives a key back. May sleep. Closes it in the calling thread only. */
-  free(pkey: number): void {
+  /** Declares a key that is never given back, at boot: where frees are checked, one of it is refused. */
+  keep(pkey: number): void {
+    this.#kept.add(pkey);
+  }
+
+  /**
+   * pks_key_free: gives a key back. May sleep. Closes it in the calling thread only.
+   *
+   * Use it when nothing is mapped with the key any more: the next owner would get those mappings too.
+   * Without PKS, and for a number that is no key of a driver, it does nothing. A key that is free, that is
+   * kept, or that is another's is refused with a WARN where the revision checks, and freed where it trusts
+   * its callers.
+   *
+   * @param pkeyUser the name it was allocated with; without it the owner is not checked
+   */
+  free(pkey: number, pkeyUser?: string): void {
+    this.#kernel.oops.mightSleep();
     if (!this.#kernel.machine.features.pks) return;
     if (pkey >= PKS_NUM_KEYS || pkey <= PKS_KERN_DEFAULT_KEY) return;
     this.#lock.lock();
-    if (this.#map.testAndClearBit(0, pkey) === 0 && this.#checked) {
-      this.#kernel.oops.warn(`x86/pkeys: free of key ${pkey}, which is not allocated`);
+    const complaint = this.#checked ? this.#complaint(pkey, pkeyUser) : null;
+    if (complaint !== null) {
+      this.#kernel.oops.warn(`x86/pkeys: free of key ${pkey}, ${complaint}`);
     } else {
+      this.#map.testAndClearBit(0, pkey);
       this.#users.set(pkey, 0);
-      this.#pkrs.updateProtection(pkey, PKEY_DISABLE_ACCESS);
+      this.#pkrs.changeRights(pkey, PKEY_DISABLE_ACCESS);
     }
     this.#lock.unlock();
+  }
+
+  #complaint(pkey: number, pkeyUser: string | undefined): string | null {
+    if (!this.#pkrs.isAllocated(pkey)) return 'which is not allocated';
+    const owner = this.#names[this.#users.get(pkey) - 1];
+    if (this.#kept.has(pkey)) return `which ${owner} never gives back`;
+    if (pkeyUser === undefined || pkeyUser === owner) return null;
+    return `which belongs to ${owner}, not to ${pkeyUser}`;
   }
 
   /** The text of x86/pks_keys_allocated: `%d: %s` for each key in use. */

@@ -2,7 +2,7 @@
 // IA32_PKRS over context switches and exceptions. [PATCH 04/17] x86/pks: Preserve the PKRS MSR on context
 // switch, [PATCH 17/17] x86/entry: Preserve PKRS MSR across exceptions
 
-import { type EntryState, type Kernel, Mark } from '@pkslab/kernel';
+import { type EntryState, type Kernel, Mark, type Regs } from '@pkslab/kernel';
 import {
   type Column,
   CR4_PKS,
@@ -11,7 +11,14 @@ import {
   type Machine,
   PerCpu,
 } from '@pkslab/x86-cpu';
-import { getNewPkr, INIT_PKRS_VALUE } from './pkr.ts';
+import {
+  getNewPkr,
+  INIT_PKRS_VALUE,
+  PKEY_DISABLE_ACCESS,
+  PKEY_DISABLE_WRITE,
+  PKS_KERN_DEFAULT_KEY,
+  PKS_NUM_KEYS,
+} from './pkr.ts';
 
 /** pkrs_cache: what this CPU's register should hold. 0 (BSS) until setup. */
 export const pkrsCacheField: FieldDefinition = {
@@ -41,6 +48,11 @@ export class Pkrs {
   readonly cache: PerCpu;
   readonly #machine: Machine;
   readonly #kernel: Kernel;
+  readonly #checked: boolean = false;
+  /** The word of an entry's state that has the interrupted context's rights. */
+  #entryWord = -1;
+  /** Whether somebody has a key; installed by the allocator. */
+  isAllocated: (pkey: number) => boolean = () => false;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -51,14 +63,15 @@ export class Pkrs {
     const { slots } = kernel;
     slots.cpuInit.push(() => this.setup());
     if (kernel.choice('schedIn') === 'on') slots.switchIn.push((next) => this.schedIn(next));
-    slots.exec.push((task) => this.saved.set(task, INIT_PKRS_VALUE));
+    this.#checked = kernel.choice('updatePolicy') === 'checked';
+    slots.exec.push(this.#initTask(kernel.choice('execReset')));
     if (kernel.choice('forkPolicy') === 'init') {
       slots.fork.push((_parent, child) => this.saved.set(child, INIT_PKRS_VALUE));
     }
     const strategy = this.#entryStrategy(kernel.choice('entrySaves'));
     slots.entrySave.push((state) => strategy.save(state));
     slots.entryRestore.push((state) => strategy.restore(state));
-    slots.oops.push(() => `PKRS: 0x${this.#machine.rdmsr(IA32_PKRS).toString(16)}`);
+    if (kernel.choice('oopsPkrs') === 'yes') slots.oops.push((regs) => this.#oopsLine(regs));
   }
 
   /** setup_pks: once on each CPU as it comes up. [PATCH 03/17], [PATCH 04/17] */
@@ -84,9 +97,37 @@ export class Pkrs {
   /**
    * pks_update_protection: changes the calling thread's rights to one key. Any context.
    *
+   * Use it for a key that you got from `alloc`; rights are per thread, and start as none. What may not be
+   * (key 0, a key that nobody has, other bits) is refused with a WARN where the revision checks, and done
+   * where it trusts its callers. [PATCH 05/17] x86/pks: Add PKS kernel API
+   *
    * @param protection 0, or PKEY_DISABLE_ACCESS and PKEY_DISABLE_WRITE or-ed together.
+   * @example
+   * const kernel = boot({ modules: [pksCore] });
+   * const { keys, pkrs } = kernel.module(pksCore);
+   * const key = kernel.call(() => keys.alloc('my driver'));
+   * kernel.call(() => pkrs.updateProtection(key, 0));
+   * kernel.machine.rdmsr(0x6e1); // => 0x55555550
    */
   updateProtection(pkey: number, protection: number): void {
+    const complaint = this.#checked ? this.#complaint(pkey, protection) : null;
+    if (complaint !== null) this.#kernel.oops.warn(`x86/pkeys: ${complaint}`);
+    else this.changeRights(pkey, protection);
+  }
+
+  #complaint(pkey: number, protection: number): string | null {
+    if (pkey === PKS_KERN_DEFAULT_KEY) return 'update of key 0, which every mapping has';
+    if (!Number.isInteger(pkey) || pkey < 0 || pkey >= PKS_NUM_KEYS) {
+      return `update of key ${pkey}: keys are 1 to ${PKS_NUM_KEYS - 1}`;
+    }
+    if ((protection & ~(PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE)) !== 0) {
+      return `update of key ${pkey} with protection 0x${(protection >>> 0).toString(16)}: there is 0x1 and 0x2`;
+    }
+    return this.isAllocated(pkey) ? null : `update of key ${pkey}, which is not allocated`;
+  }
+
+  /** pks_update_protection without the checks, for whoever holds the key and its bits as constants. */
+  changeRights(pkey: number, protection: number): void {
     const { current } = this.#kernel.tasks;
     this.#machine.mark(Mark.update, 1);
     this.saved.set(current, getNewPkr(this.saved.get(current), pkey, protection));
@@ -96,13 +137,35 @@ export class Pkrs {
     this.#kernel.preempt.enable();
   }
 
+  /** pks_init_task, at exec: the new program starts with INIT. */
+  #initTask(reset: string): (task: number) => void {
+    const { preempt } = this.#kernel;
+    if (reset === 'saved') return (task) => this.saved.set(task, INIT_PKRS_VALUE);
+    return (task) => {
+      this.#machine.mark(Mark.update, 1);
+      this.saved.set(task, INIT_PKRS_VALUE);
+      preempt.disable();
+      this.writePkrs(INIT_PKRS_VALUE);
+      this.#machine.mark(Mark.update, 0);
+      preempt.enable();
+    };
+  }
+
+  /** The rights of the context that faulted: the handler has its own. */
+  #oopsLine(regs: Regs): string {
+    const word = regs.state.words[this.#entryWord];
+    return `PKRS: 0x${(word ?? this.#machine.rdmsr(IA32_PKRS)).toString(16)}`;
+  }
+
   #entryStrategy(choice: string): EntryStrategy {
     if (choice === 'nothing') return { save: () => {}, restore: () => {} };
     const pkrs = this.#kernel.slots.reserveEntryWord();
+    this.#entryWord = pkrs;
     if (choice === 'cache') return this.#saveCache(pkrs);
     const saved = this.#kernel.slots.reserveEntryWord();
     if (choice === 'cacheAndSaved') return this.#saveCacheAndSaved(pkrs, saved);
-    return this.#saveRegister(pkrs, saved, this.#kernel.slots.reserveEntryWord());
+    this.#entryWord = this.#kernel.slots.reserveEntryWord();
+    return this.#saveRegister(pkrs, saved, this.#entryWord);
   }
 
   /** idt_save_pkrs and idt_restore_pkrs as posted in RFC V2. */

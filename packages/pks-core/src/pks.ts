@@ -22,6 +22,16 @@ export interface Pks {
 export const pksCore: KernelModule<Pks> = {
   name: 'pks-core',
   ...pksChoices,
+  symbols: {
+    'KeyAllocator.alloc': 'pks_key_alloc',
+    'KeyAllocator.free': 'pks_key_free',
+    'KeyAllocator.showAllocated': 'pks_keys_allocated_show',
+    'Pkrs.changeRights': 'pks_update_protection',
+    'Pkrs.schedIn': 'pks_sched_in',
+    'Pkrs.setup': 'setup_pks',
+    'Pkrs.updateProtection': 'pks_update_protection',
+    'Pkrs.writePkrs': 'write_pkrs',
+  },
   create(kernel: Kernel): Pks {
     const pkrs = new Pkrs(kernel);
     return { pkrs, keys: new KeyAllocator(kernel, pkrs) };
