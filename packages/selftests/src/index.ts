@@ -1,4 +1,19 @@
 // SPDX-License-Identifier: MIT
+
+export { type PhaseOptions, type Progress, runPhase } from './demo/phase.ts';
+export { type CanaryEffect, complaints, type PhaseResult } from './demo/result.ts';
+export {
+  compareImages,
+  encodeRecord,
+  type ImageDifference,
+  LogReplay,
+  type WriteLog,
+} from './demo/write-log.ts';
 export { legalCalls, pksInvariants } from './invariants.ts';
 export { scenarios } from './scenarios/index.ts';
 export { type SmallStack, smallStack } from './scenarios/small-stack.ts';
+export { type Extent, IMAGE_SIZE_MIN, type Layout, layoutOf } from './sqlite/layout.ts';
+export { loadSqlite } from './sqlite/load.ts';
+export { ImageError } from './sqlite/volume.ts';
+export { bootStack, type Stack, type StackOptions, stackModules } from './stack.ts';
+export { type StrayContext, type StrayCounts, strayContexts, sumStrays } from './stray/kinds.ts';
