@@ -100,11 +100,10 @@ export class Tasks {
 
   /** `current`: constant for the running context, so no event can come before the read. */
   get current(): number {
-    const { machine, values, id } = this.currentTask;
-    const hook = machine.hook;
-    return hook === null
-      ? (values[machine.cpu.index] as number)
-      : hook.operate(Op.getLocal, id, THIS_CPU, 0, 0);
+    const column = this.currentTask;
+    const { machine } = column;
+    if (machine.hook !== null) return column.attached(Op.getLocal, THIS_CPU, 0);
+    return column.values[machine.cpu.index] as number;
   }
 
   code(task: number): TaskCode {

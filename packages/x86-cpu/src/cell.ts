@@ -38,6 +38,16 @@ export interface FieldDefinition {
   readonly count?: number;
 }
 
+/** Lowest and highest value of each type. */
+const RANGE: Readonly<Record<CellType, readonly [number, number]>> = {
+  u8: [0, 0xff],
+  u16: [0, 0xffff],
+  u32: [0, 0xffff_ffff],
+  i32: [-0x8000_0000, 0x7fff_ffff],
+  bool: [0, 1],
+  address: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+};
+
 const WRAP: Readonly<Record<CellType, (value: number) => number>> = {
   u8: (value) => value & 0xff,
   u16: (value) => value & 0xffff,
@@ -64,6 +74,8 @@ export class Column {
   /** Called after a cell changed by other means than an unattached `set`: keeps derived state in step. */
   changed: ((index: number) => void) | null = null;
   readonly #wrap: (value: number) => number;
+  readonly #min: number;
+  readonly #max: number;
 
   constructor(machine: CellOwner, id: number, field: FieldDefinition, count: number) {
     this.machine = machine;
@@ -72,36 +84,40 @@ export class Column {
     this.values = new Float64Array(count).fill(field.initial);
     this.nameHash = hashName(field.name);
     this.#wrap = WRAP[field.type];
+    [this.#min, this.#max] = RANGE[field.type];
   }
 
   get(index: number): number {
-    const hook = this.machine.hook;
-    return hook === null
-      ? (this.values[index] as number)
-      : hook.operate(Op.get, this.id, index, 0, 0);
+    if (this.machine.hook !== null) return this.attached(Op.get, index, 0);
+    return this.values[index] as number;
   }
 
   set(index: number, value: number): void {
-    const hook = this.machine.hook;
-    if (hook === null) this.values[index] = value;
-    else hook.operate(Op.set, this.id, index, value, 0);
+    if (this.machine.hook !== null) this.attached(Op.set, index, value);
+    else this.values[index] = value;
   }
 
   /** A value that is constant for the running context: no event can come before the read. */
   getLocal(index: number): number {
-    const hook = this.machine.hook;
-    return hook === null
-      ? (this.values[index] as number)
-      : hook.operate(Op.getLocal, this.id, index, 0, 0);
+    if (this.machine.hook !== null) return this.attached(Op.getLocal, index, 0);
+    return this.values[index] as number;
   }
 
   /** Adds, and returns the new value. One instruction. */
   add(index: number, addend: number): number {
-    const hook = this.machine.hook;
-    if (hook !== null) return hook.operate(Op.add, this.id, index, addend, 0);
-    const value = this.wrap((this.values[index] as number) + addend);
+    if (this.machine.hook !== null) return this.attached(Op.add, index, addend);
+    let value = (this.values[index] as number) + addend;
+    if (value < this.#min || value > this.#max) value = this.wrap(value);
     this.values[index] = value;
     return value;
+  }
+
+  /** The operation through the hook: kept apart so that the unattached paths stay small enough to inline. */
+  attached(kind: number, index: number, value: number): number {
+    const { hook } = this.machine;
+    if (hook === null)
+      throw new Error(`operation ${kind} on ${this.field.name}: nobody is attached`);
+    return hook.operate(kind, this.id, index, value, 0);
   }
 
   /** Stores and returns the old value. One instruction. */
@@ -182,29 +198,26 @@ export class PerCpu {
 
   /** this_cpu_read */
   read(): number {
-    const { machine, values, id } = this.column;
-    const hook = machine.hook;
-    return hook === null
-      ? (values[machine.cpu.index] as number)
-      : hook.operate(Op.thisCpuGet, id, 0, 0, 0);
+    const { column } = this;
+    const { machine } = column;
+    if (machine.hook !== null) return column.attached(Op.thisCpuGet, 0, 0);
+    return column.values[machine.cpu.index] as number;
   }
 
   /** this_cpu_write */
   write(value: number): void {
-    const { machine, values, id } = this.column;
-    const hook = machine.hook;
-    if (hook === null) values[machine.cpu.index] = value;
-    else hook.operate(Op.thisCpuSet, id, 0, value, 0);
+    const { column } = this;
+    const { machine } = column;
+    if (machine.hook !== null) column.attached(Op.thisCpuSet, 0, value);
+    else column.values[machine.cpu.index] = value;
   }
 
   /** this_cpu_add_return: one instruction. */
   add(addend: number): number {
-    const { machine, values, id } = this.column;
-    const hook = machine.hook;
-    if (hook !== null) return hook.operate(Op.thisCpuAdd, id, 0, addend, 0);
-    const value = this.column.wrap((values[machine.cpu.index] as number) + addend);
-    values[machine.cpu.index] = value;
-    return value;
+    const { column } = this;
+    const { machine } = column;
+    if (machine.hook !== null) return column.attached(Op.thisCpuAdd, 0, addend);
+    return column.add(machine.cpu.index, addend);
   }
 }
 

@@ -66,6 +66,9 @@ export const LONG_MODE: { readonly cr0: number; readonly cr4: number; readonly e
 /** CR0 after RESET; INIT keeps CD and NW. SDM Vol. 3A table 10-1. */
 export const RESET_CR0 = 0x6000_0010;
 
+/** The WD bits of all keys. */
+const WD_BITS = 0xaaaa_aaaa;
+
 type Mutable<T> = { -readonly [name in keyof T]: T[name] };
 
 export class Cpu {
@@ -86,6 +89,11 @@ export class Cpu {
   format: PagingFormat = WIDEST_FORMAT;
   /** The registers of the pure rule. */
   readonly rights: RightsRegisters = { cr0: 0, cr4: 0, efer: 0, ac: false, pkru: 0, pkrs: 0 };
+  /** What `readDeny` and `writeDeny` are apart from PKRS. */
+  #readClosed = 0;
+  #writeClosed = 0;
+  #pksCounts = false;
+  #obeysWd = true;
   readonly #registers: RegisterColumns;
   readonly #features: CpuFeatures;
 
@@ -116,19 +124,26 @@ export class Cpu {
   deriveKeys(): void {
     const rights = this.rights as Mutable<RightsRegisters>;
     const { cr0, cr4, ac } = rights;
-    rights.pkrs = this.#registers.pkrs.values[this.index] as number;
     rights.pkru = this.#registers.pkru.values[this.index] as number;
     const longMode = (rights.efer & EFER_LMA) !== 0;
-    const pkrs = longMode && (cr4 & CR4_PKS) !== 0 ? rights.pkrs : 0;
     const pkru = longMode && (cr4 & CR4_PKE) !== 0 ? rights.pkru : 0;
-    const obeysWd = this.user || (cr0 & CR0_WP) !== 0;
+    this.#pksCounts = longMode && (cr4 & CR4_PKS) !== 0;
+    this.#obeysWd = this.user || (cr0 & CR0_WP) !== 0;
     const readPages = this.user ? 0x0000_ffff : 0;
     const userPages = !this.user && (cr4 & CR4_SMAP) !== 0 && !ac ? 0xffff_0000 : 0;
-    const closed = readPages | userPages;
-    this.readDeny = closed | evenBits(pkrs) | (evenBits(pkru) << 16);
-    this.writeDeny = obeysWd
-      ? closed | evenBits(pkrs | (pkrs >>> 1)) | (evenBits(pkru | (pkru >>> 1)) << 16)
-      : this.readDeny;
+    this.#readClosed = readPages | userPages | (evenBits(pkru) << 16);
+    this.#writeClosed = this.#readClosed | (this.#obeysWd ? evenBits(pkru >>> 1) << 16 : 0);
+    this.derivePkrs(this.#registers.pkrs.values[this.index] as number);
+  }
+
+  /** What depends on PKRS only: WRMSR of it does no more than this. */
+  derivePkrs(pkrs: number): void {
+    (this.rights as Mutable<RightsRegisters>).pkrs = pkrs;
+    const ad = this.#pksCounts ? evenBits(pkrs) : 0;
+    const wd =
+      this.#pksCounts && this.#obeysWd && (pkrs & WD_BITS) !== 0 ? evenBits(pkrs >>> 1) : 0;
+    this.readDeny = this.#readClosed | ad;
+    this.writeDeny = this.#writeClosed | ad | wd;
   }
 
   #deriveFormat(cr4: number, efer: number): void {

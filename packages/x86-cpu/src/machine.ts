@@ -5,6 +5,7 @@ import type { PerCpu } from './cell.ts';
 import { MachineCore } from './core.ts';
 import type { Chunk } from './memory.ts';
 import { EXTABLE, FIXED_UP, Op } from './operation.ts';
+import { IA32_PKRS } from './registers.ts';
 import { INFO_FLAGS, INFO_STORE, TLB_MASK } from './tlb.ts';
 
 /**
@@ -163,12 +164,23 @@ export class Machine extends MachineCore {
 
   // ---- registers ----
 
+  /** Nobody sees operations and nobody records what they change: registers are written directly. */
+  private get unattached(): boolean {
+    return this.hook === null && this.journal === null;
+  }
+
   rdmsr(msr: number): number {
     return this.operate(Op.rdmsr, msr, 0, 0, 0);
   }
 
   wrmsr(msr: number, low: number, high = 0): void {
-    this.operate(Op.wrmsr, msr, 0, low, high);
+    const { cpu } = this;
+    if (msr === IA32_PKRS && high === 0 && this.unattached && this.features.pks && !cpu.user) {
+      this.registers.pkrs.values[cpu.index] = low;
+      cpu.derivePkrs(low);
+    } else {
+      this.operate(Op.wrmsr, msr, 0, low, high);
+    }
   }
 
   readCr(number: number): number {
@@ -207,11 +219,17 @@ export class Machine extends MachineCore {
 
   /** Saves IF and clears it. */
   pushfCli(): number {
-    return this.operate(Op.pushfCli, 0, 0, 0, 0);
+    if (!this.unattached) return this.operate(Op.pushfCli, 0, 0, 0, 0);
+    const { values } = this.registers.interruptFlag;
+    const { index } = this.cpu;
+    const flag = values[index] as number;
+    values[index] = 0;
+    return flag;
   }
 
   popfIf(interruptFlag: number): void {
-    this.operate(Op.popfIf, interruptFlag, 0, 0, 0);
+    if (this.unattached) this.registers.interruptFlag.values[this.cpu.index] = interruptFlag;
+    else this.operate(Op.popfIf, interruptFlag, 0, 0, 0);
   }
 
   /** Ends a handler: restores what the event saved, and unblocks NMIs where it ends one. */
