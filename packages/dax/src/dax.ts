@@ -11,7 +11,7 @@ import {
   KernelError,
   type KernelModule,
 } from '@pkslab/kernel';
-import type { Column } from '@pkslab/x86-cpu';
+import { type Column, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { daxChoices } from './choices.ts';
 import { DaxLock } from './dax-lock.ts';
 import {
@@ -34,7 +34,17 @@ export interface DaxRequest {
   readonly operations: DaxOperations;
 }
 
+/**
+ * The dax core of one kernel.
+ *
+ * @example
+ * const id = core.readLock();
+ * const found = core.directAccess(device, 0, 1);
+ * core.readUnlock(id);
+ */
 export class Dax {
+  /** empty_zero_page: what the holes of files read as. */
+  readonly zeroPfn: number;
   readonly #kernel: Kernel;
   readonly #lock: DaxLock;
   readonly #flags: Column;
@@ -45,6 +55,7 @@ export class Dax {
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
+    this.zeroPfn = kernel.mm.allocPage() / PAGE_SIZE;
     this.#lock = new DaxLock(kernel);
     this.#flags = kernel.machine.column(daxFlagsField);
     this.#used = kernel.machine.column(daxUsedField);

@@ -11,4 +11,19 @@ export {
   type DaxOperations,
   type DirectAccess,
 } from './device.ts';
+export {
+  DEV_DAX_ALIGNMENTS,
+  DevDax,
+  type DevDaxRefusal,
+  type DevDaxRequest,
+  devDaxProbe,
+} from './device-dax.ts';
+export { type DaxFault, Fsdax } from './fs-dax.ts';
+export {
+  type Extent,
+  flatExtents,
+  type Iomap,
+  type IomapOperations,
+  type IomapType,
+} from './iomap.ts';
 export { IovIter } from './iov-iter.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // struct iov_iter: where the bytes of a read or write come from or go to. lib/iov_iter.c
 
-import { EXTABLE, FAULTABLE, type Machine } from '@pkslab/x86-cpu';
+import { EXTABLE, FAULTABLE, type Machine, PAGE_SIZE } from '@pkslab/x86-cpu';
 
 /**
  * One segment of memory and how far a copy has come in it; it belongs to the caller's stack.
@@ -61,6 +61,17 @@ export class IovIter {
         : machine.copyIn(address, this.#buffer, this.#done, length, EXTABLE | FAULTABLE);
     if (!refused) machine.clwb(address, length);
     return this.#advance(refused, length);
+  }
+
+  /** iov_iter_zero: zeroes for what a file has not; `zeroPage` is the address of a page of them. */
+  zero(machine: Machine, zeroPage: number, bytes: number): number {
+    let done = 0;
+    while (done < bytes && this.remaining > 0) {
+      const copied = this.copyTo(machine, zeroPage, Math.min(bytes - done, PAGE_SIZE));
+      if (copied === 0) break;
+      done += copied;
+    }
+    return done;
   }
 
   #advance(refused: boolean, length: number): number {

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+import { boot, type Kernel } from '@pkslab/kernel';
+import { kmap } from '@pkslab/kmap';
+import { memremap } from '@pkslab/memremap';
+import { pksCore } from '@pkslab/pks-core';
+import { describe, expect, it } from 'vitest';
+import { type DevDax, dax, devDaxProbe } from '../src/index.ts';
+
+const BASE = 0x1_4000_0000;
+const GIB = 2 ** 30;
+
+function probe(alignment: number, size: number = 2 * GIB): { kernel: Kernel; device: DevDax } {
+  const kernel = boot({ modules: [pksCore, memremap, kmap, dax] });
+  const request = { name: 'dax0.0', physical: BASE, size, alignment };
+  return { kernel, device: kernel.call(() => devDaxProbe(kernel, request)) };
+}
+
+describe('device-dax', () => {
+  it.each([4096, 2 ** 21, GIB])('maps leaves of %i bytes', (alignment) => {
+    const { kernel, device } = probe(alignment);
+    const pfn = kernel.call(() => device.fault(alignment + 12288, alignment));
+    expect(pfn).toBe((BASE + Math.floor((alignment + 12288) / alignment) * alignment) / 4096);
+  });
+
+  it('sends SIGBUS for smaller leaves and beyond the end, and falls back from larger ones', () => {
+    const { kernel, device } = probe(2 ** 21);
+    expect(kernel.call(() => device.fault(0, 4096))).toBe('sigbus');
+    expect(kernel.call(() => device.fault(2 * GIB, 2 ** 21))).toBe('sigbus');
+    expect(kernel.call(() => device.fault(0, GIB))).toBe('fallback');
+  });
+
+  it('refuses mappings that are not made of whole pages of it', () => {
+    const { device } = probe(2 ** 21);
+    expect(device.checkMapping(2 ** 21, 2 ** 22)).toBe(0);
+    expect(device.checkMapping(4096, 2 ** 22)).toBe(-22);
+  });
+
+  it('refuses an alignment that is no page size, or that the size does not fit', () => {
+    expect(() => probe(8192)).toThrow('give 4096, 2 MiB or 1 GiB');
+    expect(() => probe(GIB, GIB + 4096)).toThrow('multiple of it');
+  });
+
+  it('has its memory protected with the device key, until it is removed', () => {
+    const { kernel, device } = probe(4096, 4096 * 16);
+    expect(device.pagemap.pkey).toBe(1);
+    const { access, pagemaps } = kernel.module(memremap);
+    expect(access.branch.count.get(0)).toBe(1);
+    kernel.call(() => device.remove(pagemaps));
+    expect(access.branch.count.get(0)).toBe(0);
+    expect(kernel.call(() => device.fault(0, 4096))).toBe('sigbus');
+  });
+});
