@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The nvdimm pmem driver. drivers/nvdimm/pmem.c
 
-import { type Dax, type DaxOperations, dax } from '@pkslab/dax';
+import { type Dax, type DaxOperations, type DevDax, dax, devDaxProbe } from '@pkslab/dax';
 import {
   EINVAL,
   EIO,
@@ -20,7 +20,7 @@ import {
   type Pagemaps,
   PGMAP_PROT_ENABLED,
 } from '@pkslab/memremap';
-import { type Column, PAGE_SIZE } from '@pkslab/x86-cpu';
+import { type Column, LARGE_PAGE_SIZE, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { BadBlocks } from './bad-blocks.ts';
 import { type DetachOrder, pmemChoices } from './choices.ts';
 import type { Media } from './media.ts';
@@ -45,6 +45,15 @@ export interface AttachRequest {
   readonly mode?: NamespaceMode;
   /** Default what the media say. */
   readonly readOnly?: boolean;
+}
+
+export interface DevDaxAttachRequest {
+  readonly media: Media;
+  readonly physical?: number;
+  /** Default `dax0.0`. */
+  readonly name?: string;
+  /** Bytes of the pages that it maps: 4096, 2 MiB (default) or 1 GiB. */
+  readonly alignment?: number;
 }
 
 export class PmemDriver {
@@ -107,8 +116,9 @@ export class PmemDriver {
     }
     const physical = request.physical ?? nvdimm.nextFree();
     nvdimm.checkFree(physical, media.size);
-    const id = this.#takeSlot();
+    this.#checkRoom();
     const pagemap = this.#map(physical, media.size, mode);
+    const id = this.#takeSlot();
     nvdimm.plug(id, physical, media);
     const name = request.name ?? `pmem${id}`;
     const readOnly = request.readOnly ?? media.readOnly ?? false;
@@ -120,11 +130,46 @@ export class PmemDriver {
     return device;
   }
 
-  #takeSlot(): number {
-    for (let id = 0; id < PMEM_DEVICES_MAX; id++) {
-      if (this.#used.exchange(id, 1) === 0) return id;
-    }
+  /**
+   * A devdax namespace: the media as a device-dax, without a block device. [PATCH 16/17]
+   *
+   * @throws {KernelError} as {@link attachDisk}; EINVAL for an alignment that does not fit.
+   */
+  attachDevDax(request: DevDaxAttachRequest): DevDax {
+    const { media, name = 'dax0.0' } = request;
+    const physical = request.physical ?? this.#parts.nvdimm.nextFree();
+    this.#parts.nvdimm.checkFree(physical, media.size);
+    this.#checkRoom();
+    const alignment = request.alignment ?? LARGE_PAGE_SIZE;
+    const probe = { name, physical, size: media.size, alignment };
+    const device = devDaxProbe(this.#kernel, probe);
+    const id = this.#takeSlot();
+    this.#parts.nvdimm.plug(id, physical, media);
+    return device;
+  }
+
+  /** Unbinds a devdax namespace: waits for faults under way, unmaps, and takes the media away. May sleep. */
+  detachDevDax(device: DevDax): void {
+    const { nvdimm } = this.#parts;
+    const id = nvdimm.slotAt(device.physical);
+    if (id < 0) return;
+    device.remove(this.#pagemaps);
+    nvdimm.drain(id);
+    nvdimm.flush(id);
+    nvdimm.unplug(id);
+    this.#used.set(id, 0);
+  }
+
+  /** Before anything is mapped: whether there is a slot at all. */
+  #checkRoom(): void {
+    for (let id = 0; id < PMEM_DEVICES_MAX; id++) if (this.#used.get(id) === 0) return;
     throw new KernelError(ENOSPC, `pmem: all ${PMEM_DEVICES_MAX} devices are in use`);
+  }
+
+  #takeSlot(): number {
+    let id = 0;
+    while (this.#used.exchange(id, 1) !== 0) id = (id + 1) % PMEM_DEVICES_MAX;
+    return id;
   }
 
   #map(physical: number, size: number, mode: NamespaceMode): Pagemap {

@@ -6,6 +6,7 @@ export { type Bio, type BioOperation, type BioVec, REQ_FUA, REQ_PREFLUSH } from 
 export { type DetachOrder, pmemChoices } from './choices.ts';
 export {
   type AttachRequest,
+  type DevDaxAttachRequest,
   type NamespaceMode,
   PMEM_DEVICES_MAX,
   PmemDriver,

@@ -82,6 +82,11 @@ export class Nvdimm {
     return Math.ceil(end / 2 ** 30) * 2 ** 30;
   }
 
+  /** The slot whose media are at a physical address, or −1. */
+  slotAt(physical: number): number {
+    return this.#slots.findIndex((slot) => slot?.physical === physical && slot.region !== null);
+  }
+
   #give(id: number, command: number): void {
     this.#kernel.machine.choose(this.#chooser, id * Command.commands + command);
   }

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+import { dax } from '@pkslab/dax';
+import { EBUSY, EINVAL, ENOSPC, KernelError } from '@pkslab/kernel';
+import { memremap, PGMAP_PROT_ENABLED } from '@pkslab/memremap';
+import { describe, expect, it } from 'vitest';
+import { MemoryMedia, memoryMedia, PMEM_DEVICES_MAX, pmem } from '../src/index.ts';
+import { bootStack, MIB, onMedia, pattern, rig } from './support.ts';
+
+const GIB = 2 ** 30;
+
+function errnoOf(work: () => unknown): number {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof KernelError) return error.errno;
+    throw error;
+  }
+  return 0;
+}
+
+describe('attachDisk', () => {
+  it.each(['reference', 'rfc-v2'] as const)(
+    'protects the pages with the device key in %s',
+    (revision) => {
+      const { kernel, device } = rig({ revision });
+      expect(device.pagemap.pkey).toBe(1);
+      expect(device.physical).toBe(4 * GIB);
+      const { pagemaps } = kernel.module(memremap);
+      expect(pagemaps.flags.get(device.pagemap.id) & PGMAP_PROT_ENABLED).not.toBe(0);
+      expect(kernel.call(() => pagemaps.pageIsAccessProtected(device.physical / 4096))).toBe(true);
+    },
+  );
+
+  it('announces the device in the log and makes a dax device of the same name', () => {
+    const { kernel, device } = rig();
+    expect(kernel.dmesg).toContain('pmem0: detected capacity change from 0 to 8388608');
+    expect(kernel.module(dax).getByHost('pmem0')).toBe(device.dax);
+  });
+
+  it('puts a second device behind the first', () => {
+    const { kernel, driver } = rig();
+    const second = kernel.call(() => driver.attachDisk({ media: memoryMedia(2 * MIB) }));
+    expect([second.name, second.physical]).toEqual(['pmem1', 5 * GIB]);
+  });
+
+  it('maps a raw namespace without struct pages and without protection, as the series does', () => {
+    const { kernel, device } = rig({}, { mode: 'raw' });
+    expect(device.pagemap).toMatchObject({ id: -1, pkey: 0 });
+    expect(kernel.call(() => kernel.machine.tryStore32(device.address, 1))).toBe(false);
+    const back = new Uint8Array(100);
+    kernel.call(() => {
+      device.write(5, pattern(100));
+      device.read(5, back);
+    });
+    expect(back).toEqual(pattern(100));
+    kernel.call(() => device.detach());
+    expect(kernel.call(() => kernel.machine.tryStore32(device.address, 1))).toBe(true);
+  });
+
+  it('takes 16 GiB of untouched media in no memory worth naming', () => {
+    const kernel = bootStack();
+    const media = memoryMedia(16 * GIB);
+    const device = kernel.call(() => kernel.module(pmem).attachDisk({ media }));
+    const back = new Uint8Array(4096);
+    kernel.call(() => device.read(16 * GIB - 4096, back));
+    expect(kernel.machine.memory.residentChunks).toBe(1);
+    expect(media.allocatedBytes).toBe(0);
+  });
+
+  it.each([
+    ['media of no whole pages', { media: new MemoryMedia(5000) }, EINVAL],
+    ['an address within RAM', { physical: 0 }, EBUSY],
+    ['an address that is taken', { physical: 4 * GIB }, EBUSY],
+    ['an address off the 128 MiB boundary', { physical: 8 * GIB + MIB }, EINVAL],
+  ])('refuses %s and leaves nothing behind', (_what, request, errno) => {
+    const { kernel, driver } = rig();
+    const media = memoryMedia(2 * MIB);
+    const attach = () => kernel.call(() => driver.attachDisk({ media, ...request }));
+    expect(errnoOf(attach)).toBe(errno);
+    const next = kernel.call(() => driver.attachDisk({ media }));
+    expect(next.id).toBe(1);
+    expect(kernel.machine.memory.regions.length).toBe(2);
+  });
+
+  it('has room for 16 devices', () => {
+    const kernel = bootStack();
+    const driver = kernel.module(pmem);
+    const attach = () => kernel.call(() => driver.attachDisk({ media: memoryMedia(MIB) }));
+    const devices = Array.from({ length: PMEM_DEVICES_MAX }, attach);
+    expect(errnoOf(attach)).toBe(ENOSPC);
+    kernel.call(() => devices[3]?.detach());
+    expect(attach().id).toBe(3);
+  });
+});
+
+describe('detachDisk', () => {
+  it('ends the protection when the last protected device goes', () => {
+    const { kernel, device } = rig();
+    const { branch } = kernel.module(memremap).access;
+    expect(branch.count.get(0)).toBe(1);
+    kernel.call(() => device.detach());
+    expect(branch.count.get(0)).toBe(0);
+    expect(kernel.machine.memory.regions).toEqual([]);
+    expect(kernel.module(dax).getByHost('pmem0')).toBeNull();
+  });
+
+  it('lets the same media be attached again, with what was on them', () => {
+    const { kernel, device, driver, media } = rig();
+    kernel.call(() => {
+      device.write(0, pattern(4096));
+      device.detach();
+    });
+    const again = kernel.call(() => driver.attachDisk({ media }));
+    const back = new Uint8Array(4096);
+    kernel.call(() => again.read(0, back));
+    expect(back).toEqual(pattern(4096));
+  });
+});
+
+describe('dax operations', () => {
+  it('refuse pages over bad blocks until a whole page was zeroed', () => {
+    const { kernel, device } = rig();
+    const core = kernel.module(dax);
+    device.addBadBlocks(8, 8);
+    kernel.call(() => {
+      const id = core.readLock();
+      expect(core.directAccess(device.dax, 0, 4)).toBe(-5);
+      expect(core.zeroPageRange(device.dax, 1, 1)).toBe(0);
+      expect(core.directAccess(device.dax, 0, 4)).toMatchObject({ pages: 4 });
+      core.readUnlock(id);
+    });
+    expect(device.badBlocks).toEqual([]);
+  });
+});
+
+describe('attachDevDax', () => {
+  it('makes a protected device-dax of media, and takes it away again', () => {
+    const kernel = bootStack();
+    const driver = kernel.module(pmem);
+    const media = memoryMedia(4 * MIB);
+    const device = kernel.call(() => driver.attachDevDax({ media }));
+    expect(device.pagemap.pkey).toBe(1);
+    expect(kernel.call(() => device.fault(0, 2 * MIB))).toBe((4 * GIB) / 4096);
+    kernel.call(() => kernel.module(memremap).access.enable());
+    kernel.call(() => kernel.machine.store32(device.pagemap.address, 7));
+    kernel.call(() => kernel.module(memremap).access.disable());
+    kernel.call(() => driver.detachDevDax(device));
+    expect(onMedia(media, 0, 1)[0]).toBe(7);
+    expect(kernel.machine.memory.regions).toEqual([]);
+    expect(kernel.call(() => driver.attachDisk({ media })).id).toBe(0);
+  });
+});
