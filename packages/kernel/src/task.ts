@@ -84,6 +84,8 @@ export class Tasks {
   readonly #machine: Machine;
   readonly #code: (TaskCode | undefined)[] = [];
   readonly #deaths: (string | undefined)[] = [];
+  /** Told of each new task's code; for a checker that goes back to before a task was made. */
+  onCreate: ((task: number, code: TaskCode) => void) | null = null;
 
   constructor(machine: Machine) {
     this.#machine = machine;
@@ -110,6 +112,11 @@ export class Tasks {
     const code = this.#code[task];
     if (code === undefined) throw new RangeError(`task ${task} does not exist`);
     return code;
+  }
+
+  /** Whether a slot was ever taken. */
+  exists(task: number): boolean {
+    return this.#code[task] !== undefined;
   }
 
   /** What a task is called in reports: comm/index. */
@@ -142,6 +149,7 @@ export class Tasks {
       // Another CPU may look for a slot at the same time.
       if (this.state.compareExchange(task, state, TaskState.embryo) !== state) continue;
       this.#code[task] = code;
+      this.onCreate?.(task, code);
       return task;
     }
     throw new KernelError(ENOMEM, `no free task of ${this.state.values.length}: boot with more`);
