@@ -108,5 +108,6 @@ export function keyViolation(
   const rights = ((walk.user ? registers.pkru : registers.pkrs) >>> (walk.key * 2)) & 0b11;
   if ((rights & 0b01) !== 0) return true;
   if ((rights & 0b10) === 0 || kind !== 'write') return false;
-  return mode === 'user' || (registers.cr0 & CR0_WP) !== 0;
+  // With CR0.WP=0 a write-disable bit stops only user accesses to user pages: PKRS's always needs WP.
+  return (mode === 'user' && walk.user) || (registers.cr0 & CR0_WP) !== 0;
 }

@@ -11,9 +11,29 @@ export {
 export { formatAddress, toAddress } from './address.ts';
 export type { CellOwner, CellType, FieldDefinition, ForkPolicy } from './cell.ts';
 export { Column, hashName, PerCpu } from './cell.ts';
+export {
+  type ClassCount,
+  type ConformanceFailure,
+  type ConformanceReport,
+  conformanceReport,
+  describeOutcome,
+  formatConformance,
+  runConformance,
+  runSuite,
+  type SuiteResult,
+} from './conformance.ts';
 export { MachineCore, type MachineOptions, type TlbSnapshot } from './core.ts';
 export { Cpu, LONG_MODE, NO_TABLE, type RegisterColumns } from './cpu.ts';
 export { type CpuidResult, cpuid } from './cpuid.ts';
+export {
+  type ExplainedAccess,
+  type ExplainedEntry,
+  type ExplainedWalk,
+  explainEntries,
+  explainWalk,
+  formatWalk,
+  type WalkQuestion,
+} from './explain.ts';
 export { type EventHandlers, type Fault, Outcome, TripleFault } from './fault.ts';
 export { type InterruptOptions, Interrupts } from './interrupts.ts';
 export { Machine } from './machine.ts';
@@ -120,7 +140,30 @@ export {
   VECTOR_SS,
   VECTOR_UD,
 } from './registers.ts';
+export { Replayer, type ReplayResult } from './replay.ts';
 export type { Chooser, Journal, MachineState } from './state.ts';
 export { type Mapping, type PageSize, PageTables } from './tables.ts';
 export type { TlbEntry } from './tlb.ts';
+export {
+  CaseReader,
+  modeOf,
+  type VectorAccess,
+  type VectorAction,
+  type VectorCase,
+  type VectorEntry,
+  vectorCase,
+} from './vector-case.ts';
+export { type AccessRules, outcomeByRules, sdmRules, walkEntries } from './vector-rules.ts';
+export {
+  ANY_FLAGS,
+  RECORD_BYTES,
+  readVectorIndex,
+  readVectors,
+  type SuiteDescription,
+  type VectorDimension,
+  VectorError,
+  type VectorIndex,
+  VectorOutcome,
+  type VectorSuite,
+} from './vectors.ts';
 export { loadAt, readCr2, type ScalarSize, splitAddress, storeAt } from './wide.ts';

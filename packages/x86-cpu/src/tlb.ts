@@ -64,7 +64,7 @@ export class Tlb {
   readonly #largeLevels: Uint8Array = new Uint8Array(TLB_LARGE_ENTRIES);
   /** 1 where 4 KiB pieces of the entry may be held. */
   readonly #inPieces: Uint8Array = new Uint8Array(TLB_LARGE_ENTRIES);
-  // Slots that were filled since the last flush; a slot may be empty again, or stand here twice.
+  // Slots that were filled since the last flush; a slot may be empty again.
   readonly #live: Slots = new Slots(TLB_ENTRIES);
   readonly #largeLive: Slots = new Slots(TLB_LARGE_ENTRIES);
   #hugeEntries = false;
@@ -73,7 +73,7 @@ export class Tlb {
   fill(tag: number, info: number, chunk: Chunk, level: number): number {
     const slot = (tag / 4096) & TLB_MASK;
     const old = this.tags[slot] as number;
-    if (old === EMPTY) this.#live.add(slot, this.tags);
+    if (old === EMPTY) this.#live.add(slot);
     this.tags[slot] = tag;
     this.infos[slot] = info;
     this.words[slot] = chunk.words;
@@ -86,7 +86,7 @@ export class Tlb {
   fillLarge(tag: number, info: number, chunk: Chunk, level: number): number {
     const slot = largeSlot(tag);
     const old = this.largeTags[slot] as number;
-    if (old === EMPTY) this.#largeLive.add(slot, this.largeTags);
+    if (old === EMPTY) this.#largeLive.add(slot);
     else if (this.#inPieces[slot] === 1) this.#dropPieces(old);
     this.#inPieces[slot] = 0;
     if (level === PageLevel.huge) this.#hugeEntries = true;
@@ -207,30 +207,21 @@ export class Tlb {
   }
 }
 
-/** A list of slots that is emptied as a whole: flushing costs what was filled. */
+/** A set of slots that is emptied as a whole: flushing costs what was filled. */
 class Slots {
   count = 0;
   readonly #slots: Int32Array;
+  readonly #listed: Uint8Array;
 
   constructor(capacity: number) {
     this.#slots = new Int32Array(capacity);
+    this.#listed = new Uint8Array(capacity);
   }
 
-  /** Adds a slot whose tag is still empty. */
-  add(slot: number, tags: Float64Array): void {
-    if (this.count === this.#slots.length) this.#compact(tags);
+  add(slot: number): void {
+    if (this.#listed[slot] === 1) return;
+    this.#listed[slot] = 1;
     this.#slots[this.count++] = slot;
-  }
-
-  /** Leaves each slot that is in use once. */
-  #compact(tags: Float64Array): void {
-    const seen = new Set<number>();
-    this.keep((slot) => {
-      const tag = tags[slot] as number;
-      if (tag === EMPTY || seen.has(slot)) return false;
-      seen.add(slot);
-      return true;
-    });
   }
 
   each(visit: (slot: number) => void): void {
@@ -242,6 +233,7 @@ class Slots {
     for (let i = 0; i < this.count; i++) {
       const slot = this.#slots[i] as number;
       if (wanted(slot)) this.#slots[kept++] = slot;
+      else this.#listed[slot] = 0;
     }
     this.count = kept;
   }
