@@ -34,7 +34,12 @@ export class BadBlocks {
     this.#lock = kernel.spinLock('badblocks.lock');
   }
 
-  /** badblocks_check: whether any of the sectors is bad. One operation where the list is empty. */
+  /** Whether there was ever a bad sector: one operation. */
+  any(device: number): boolean {
+    return this.#used.get(device) !== 0;
+  }
+
+  /** badblocks_check: whether any of the sectors is bad. */
   check(device: number, sector: number, count: number): boolean {
     const used = this.#used.get(device);
     for (let slot = 0; slot < used; slot++) {

@@ -5,6 +5,14 @@ export { SECTOR_SIZE } from './bad-blocks.ts';
 export { type Bio, type BioOperation, type BioVec, REQ_FUA, REQ_PREFLUSH } from './bio.ts';
 export { type DetachOrder, pmemChoices } from './choices.ts';
 export {
+  type CrashImage,
+  CrashPoint,
+  crashedMedia,
+  crashPoint,
+  type OpenLine,
+  type PersistenceDomain,
+} from './crash-point.ts';
+export {
   type AttachRequest,
   type DevDaxAttachRequest,
   type NamespaceMode,
@@ -17,3 +25,4 @@ export type { Media } from './media.ts';
 export { type MediaCounters, MemoryMedia, memoryMedia } from './memory-media.ts';
 export { residentChunksFor } from './nvdimm.ts';
 export { PmemDevice } from './pmem-device.ts';
+export { type PersistenceEvent, StoreLog } from './store-log.ts';

@@ -31,6 +31,7 @@ export class Transfer {
 
   /** is_bad_pmem: whether any sector of a byte range is bad. */
   isBad(id: number, offset: number, length: number): boolean {
+    if (!this.#badBlocks.any(id)) return false;
     const first = Math.floor(offset / SECTOR_SIZE);
     const last = Math.floor((offset + length - 1) / SECTOR_SIZE);
     return this.#badBlocks.check(id, first, last - first + 1);

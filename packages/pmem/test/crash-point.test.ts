@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+import { describe, expect, it } from 'vitest';
+import { type CrashImage, crashedMedia, crashPoint, type Media, StoreLog } from '../src/index.ts';
+import { onMedia, pattern, type Rig, rig } from './support.ts';
+
+const RECORD = 0;
+const COMMIT = 64;
+const COMMITTED = 0xcc;
+
+/** Runs a guest, and calls `visit` with every image that a power failure anywhere in it could leave. */
+function crashes(it: Rig, guest: () => void, visit: (media: Media) => void): number {
+  const log = new StoreLog(it.kernel.machine.memory);
+  it.kernel.call(guest);
+  log.detach();
+  let images = 0;
+  const look = (image: CrashImage) => {
+    images++;
+    visit(crashedMedia(it.media, it.device.physical, image));
+  };
+  for (let events = 0; events <= log.events.length; events++) {
+    expect(crashPoint(log, events).forEachImage(10_000, look)).toBe(true);
+  }
+  return images;
+}
+
+/** A record of 64 bytes and a line that says that it is there. */
+function commitProtocol(it: Rig, fenced: boolean): Set<string> {
+  const found = new Set<string>();
+  const guest = () => {
+    it.device.write(RECORD, pattern(64));
+    if (fenced) it.device.flush();
+    it.device.write(COMMIT, Uint8Array.of(COMMITTED));
+    it.device.flush();
+  };
+  crashes(it, guest, (media) => {
+    if (onMedia(media, COMMIT, 1)[0] !== COMMITTED) found.add('before');
+    else
+      found.add(
+        onMedia(media, RECORD, 64).every((b, i) => b === pattern(64)[i]) ? 'after' : 'torn',
+      );
+  });
+  return found;
+}
+
+describe('a two-line commit protocol', () => {
+  it('recovers to before or after, wherever the power fails', () => {
+    expect(commitProtocol(rig(), true)).toEqual(new Set(['before', 'after']));
+  });
+
+  it('would be torn with the flush between the lines removed', () => {
+    expect(commitProtocol(rig(), false)).toEqual(new Set(['before', 'after', 'torn']));
+  });
+
+  it('would be torn if the flush did not fence (flush-without-fence)', () => {
+    expect(commitProtocol(rig({ sabotages: ['flush-without-fence'] }), true)).toContain('torn');
+  });
+
+  it('would be torn if lines were only said to be written back (write-back-lost)', () => {
+    expect(commitProtocol(rig({ sabotages: ['write-back-lost'] }), true)).toContain('torn');
+  });
+});
+
+describe('a crash point', () => {
+  it('leaves a prefix of the stores of a line, each of 8 bytes whole or not at all', () => {
+    const it = rig();
+    const seen = new Set<number>();
+    crashes(
+      it,
+      () => it.device.write(0, pattern(24, 1)),
+      (media) => {
+        const bytes = onMedia(media, 0, 24);
+        let kept = 0;
+        while (kept < 24 && bytes[kept] === pattern(24, 1)[kept]) kept++;
+        expect(bytes.subarray(kept).every((byte) => byte === 0)).toBe(true);
+        seen.add(kept);
+      },
+    );
+    expect([...seen].sort((a, b) => a - b)).toEqual([0, 8, 16, 24]);
+  });
+
+  it('is certain of what was written back and fenced, and of nothing later', () => {
+    const it = rig();
+    const log = new StoreLog(it.kernel.machine.memory);
+    it.kernel.call(() => {
+      it.device.write(0, pattern(8, 1));
+      it.device.flush();
+      it.device.write(0, pattern(8, 2));
+    });
+    const point = crashPoint(log);
+    expect(point.open).toEqual([{ line: it.device.physical / 64, fewest: 1, most: 2 }]);
+    expect(point.states).toBe(2);
+    const lowest = point.image(({ fewest }) => fewest).get(it.device.physical / 64);
+    expect(lowest?.subarray(0, 8)).toEqual(pattern(8, 1));
+  });
+
+  it('leaves everything that was stored where the caches are saved too (eADR)', () => {
+    const it = rig();
+    const log = new StoreLog(it.kernel.machine.memory);
+    it.kernel.call(() => it.device.write(0, pattern(64)));
+    const point = crashPoint(log, log.events.length, 'eadr');
+    expect(point.states).toBe(1);
+    expect(point.image(() => 0).get(it.device.physical / 64)).toEqual(pattern(64));
+  });
+
+  it('says so when there are more images than it was to visit', () => {
+    const it = rig();
+    const log = new StoreLog(it.kernel.machine.memory);
+    it.kernel.call(() => it.device.write(0, pattern(4096)));
+    const point = crashPoint(log);
+    expect(point.states / 9 ** 64).toBeCloseTo(1);
+    let visited = 0;
+    expect(point.forEachImage(100, () => visited++)).toBe(false);
+    expect(visited).toBe(100);
+  });
+});
+
+describe('crashed media', () => {
+  it('can be attached, written and read, and leave the media under them alone', () => {
+    const it = rig();
+    const log = new StoreLog(it.kernel.machine.memory);
+    it.kernel.call(() => {
+      it.device.write(0, pattern(200));
+      it.device.flush();
+    });
+    log.detach();
+    const image = crashPoint(log).image(({ most }) => most);
+    const media = crashedMedia(it.media, it.device.physical, image);
+    const next = rig({}, { media });
+    const back = new Uint8Array(200);
+    next.kernel.call(() => {
+      next.device.read(0, back);
+      next.device.write(100, pattern(50, 9));
+      next.device.detach();
+    });
+    expect(back).toEqual(pattern(200));
+    expect(onMedia(media, 100, 50)).toEqual(pattern(50, 9));
+    expect(onMedia(it.media, 0, 200)).toEqual(pattern(200));
+  });
+});
