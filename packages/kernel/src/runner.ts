@@ -99,6 +99,8 @@ export class Runner implements OperationHook {
       this.#machine.hook = hook;
       this.#hostCall = null;
       this.#threadOf(this.#host).log.length = 0;
+      // The host's frames are gone; a task that still waits with them can never be switched to.
+      if (this.#stackOf[0] !== this.#host) this.#tasks.state.poke(this.#host, TaskState.dead);
       throw error;
     }
   }

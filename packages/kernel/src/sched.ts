@@ -49,11 +49,14 @@ export class Scheduler {
   #runnable(prev: number): readonly number[] {
     const { onCpu } = this.#tasks;
     const cpus = this.#machine.cpus.length;
-    const others: number[] = [];
+    const after: number[] = [];
+    const before: number[] = [];
     for (let task = cpus; task < onCpu.values.length; task++) {
-      if (onCpu.values[task] === 0 && this.#tasks.isReady(task)) others.push(task);
+      if (onCpu.values[task] !== 0 || !this.#tasks.isReady(task)) continue;
+      (task > prev ? after : before).push(task);
     }
-    if (others.length > 0) return others;
+    // In turn: a task that yields over and over must not keep the CPU between itself and the first.
+    if (after.length + before.length > 0) return [...after, ...before];
     if (prev >= cpus && this.#tasks.isReady(prev)) return [prev];
     return [this.#machine.cpu.index];
   }
