@@ -13,6 +13,7 @@ export const EBUSY = 16;
 export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
+export const ENFILE = 23;
 export const ENOSPC = 28;
 export const EROFS = 30;
 export const ERANGE = 34;

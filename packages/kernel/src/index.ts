@@ -2,7 +2,13 @@
 
 export type { SymbolNames } from './backtrace.ts';
 export { kernelChoices } from './choices.ts';
-export { Debugfs, type DebugfsFile } from './debugfs.ts';
+export {
+  Debugfs,
+  type DebugfsFile,
+  OPEN_FILES_MAX,
+  type OpenFile,
+  type UserBuffer,
+} from './debugfs.ts';
 export { Entry, RESCHEDULE_VECTOR, type StatePassing, VECTOR_MC, VECTOR_NMI } from './entry.ts';
 export * from './errno.ts';
 export { PF_USER_MEMORY } from './fault.ts';

@@ -55,7 +55,7 @@ const jumpLabelMutex = defineLock('jump_label_mutex');
 export class Kernel {
   readonly machine: Machine;
   readonly printk: PrintkRing;
-  readonly debugfs: Debugfs = new Debugfs();
+  readonly debugfs: Debugfs;
   readonly slots: Slots = new Slots();
   readonly tasks: Tasks;
   readonly preempt: Preempt;
@@ -89,6 +89,7 @@ export class Kernel {
     this.machine = machine;
     this.tasks = tasks;
     this.preempt = preempt;
+    this.debugfs = new Debugfs(machine);
     this.printk = new PrintkRing(() => machine.operate(Op.mark, Mark.printk, 1, 0, 0) === 0);
     for (const cpu of machine.cpus) {
       tasks.create({ name: `swapper/${cpu.index}`, calls: [() => this.#idle()], loop: true });

@@ -91,9 +91,14 @@ export class KernelMappings {
    * @throws {KernelError} ENOMEM when all are in use.
    */
   allocPage(): number {
-    const frame = this.#machine.choose(this.#pickFrame);
+    const frame = this.tryAllocPage();
     if (frame < 0) throw this.#noMemory();
     return frame;
+  }
+
+  /** The same for callers that return an errno: −1 when all are in use. */
+  tryAllocPage(): number {
+    return this.#machine.choose(this.#pickFrame);
   }
 
   #noMemory(): KernelError {
@@ -216,6 +221,13 @@ export class KernelMappings {
    * @throws {KernelError} ENOMEM; nothing is kept then.
    */
   vmalloc(size: number, protection: Protection): number {
+    const address = this.tryVmalloc(size, protection);
+    if (address === 0) throw this.#noMemory();
+    return address;
+  }
+
+  /** The same for callers that return an errno: 0 (NULL) without memory. */
+  tryVmalloc(size: number, protection: Protection): number {
     const pages = Math.ceil(size / PAGE_SIZE);
     const room = (pages + 1) * PAGE_SIZE;
     const address = this.#vmallocNext.add(0, room) - room;
@@ -224,7 +236,7 @@ export class KernelMappings {
       if (frame >= 0 && this.tryMap(address + done, frame, PAGE_SIZE, protection)) continue;
       if (frame >= 0) this.freePage(frame);
       this.vfree(address, done);
-      throw this.#noMemory();
+      return 0;
     }
     return address;
   }
