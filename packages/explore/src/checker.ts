@@ -2,10 +2,10 @@
 // Runs the invariants of a scenario, and shows them what they look at.
 
 import { Mark } from '@pkslab/kernel';
-import type { Column, Machine } from '@pkslab/x86-cpu';
+import { type Column, KIND_MASK, type Machine, Op } from '@pkslab/x86-cpu';
 import type { FrameKind, Invariant, PreservedCell, View } from './invariant.ts';
+import type { Node } from './node.ts';
 import { MAX_DEPTH, type Stacks } from './stacks.ts';
-import type { Node } from './trie.ts';
 
 /** A violated invariant, found by the step that was just made. */
 export interface Violation {
@@ -24,7 +24,7 @@ export class Checker implements View {
   readonly #stacks: Stacks;
   readonly #machine: Machine;
   readonly #invariants: readonly Invariant[];
-  readonly #boundary: readonly Invariant[];
+  readonly #boundary: readonly { readonly check: Invariant; readonly suspends: number }[];
   readonly #marks: readonly Invariant[];
   readonly #accesses: readonly Invariant[];
   readonly #preserved: readonly { readonly cell: PreservedCell; readonly id: string }[];
@@ -35,7 +35,9 @@ export class Checker implements View {
     this.#machine = machine;
     this.#stacks = stacks;
     this.#invariants = invariants;
-    this.#boundary = invariants.filter((check) => check.boundary !== undefined);
+    this.#boundary = invariants
+      .filter((check) => check.boundary !== undefined)
+      .map((check) => ({ check, suspends: windowBits(check) }));
     this.#marks = invariants.filter((check) => check.mark !== undefined);
     this.#accesses = invariants.filter((check) => check.access !== undefined);
     this.#preserved = invariants.flatMap((check) =>
@@ -44,13 +46,6 @@ export class Checker implements View {
     const count = machine.tasks * MAX_DEPTH * Math.max(1, this.#preserved.length);
     const name = 'explore.kept';
     this.#kept = machine.column({ name, type: 'address', initial: 0, per: 'object', count });
-  }
-
-  get stackWindows(): number {
-    let windows = 0;
-    const depth = this.#stacks.depth.values[this.task] as number;
-    for (let i = 0; i < depth; i++) windows |= this.#stacks.at(this.task, i).windows;
-    return windows;
   }
 
   get grantsElsewhere(): boolean {
@@ -70,12 +65,15 @@ export class Checker implements View {
     this.grants = node.grants;
   }
 
-  /** After a step: the CPU's innermost context is at its next operation. */
-  boundary(task: number): void {
-    const idle = task < this.#machine.cpus.length && this.#stacks.depth.values[task] === 1;
-    if (idle) return;
+  /** After a step: the innermost context of a CPU is at its next operation. */
+  boundary(cpu: number, task: number): void {
+    this.cpu = cpu;
     this.look(task, this.#stacks.top(task));
-    for (const check of this.#boundary) this.#report(check, check.boundary?.(this) ?? null);
+    for (const { check, suspends } of this.#boundary) {
+      if ((this.windows & suspends) !== 0) continue;
+      const message = (check.boundary as (view: View) => string | null)(this);
+      if (message !== null) this.violate(check.id, message);
+    }
   }
 
   /** The kernel's code passes a mark. */
@@ -87,9 +85,16 @@ export class Checker implements View {
       this.#report(check, check.mark?.(this, node.a, node.c) ?? null);
   }
 
+  /** An access went through. */
   access(task: number, node: Node): void {
+    if (this.#accesses.length === 0) return;
     this.look(task, node);
-    for (const check of this.#accesses) this.#report(check, check.access?.(this, node.a) ?? null);
+    const op = node.kind & KIND_MASK;
+    const size = op >= Op.copy ? node.c : 1 << (op - (op < Op.store8 ? Op.load8 : Op.store8));
+    for (const check of this.#accesses) {
+      this.#report(check, check.access?.(this, node.a, size) ?? null);
+      if (op === Op.copy) this.#report(check, check.access?.(this, node.b, size) ?? null);
+    }
   }
 
   fault(task: number, node: Node, errorCode: number, address: number): void {
@@ -115,11 +120,19 @@ export class Checker implements View {
   /** Keeps what the context that is about to be entered must leave unchanged. */
   keep(task: number): void {
     this.task = task;
-    const base =
-      (task * MAX_DEPTH + (this.#stacks.depth.values[task] as number)) * this.#preserved.length;
-    for (const [i, { cell }] of this.#preserved.entries()) {
+    const depth = this.#stacks.depth.values[task] as number;
+    const base = (task * MAX_DEPTH + depth) * this.#preserved.length;
+    for (let i = 0; i < this.#preserved.length; i++) {
+      const { cell } = this.#preserved[i] as { cell: PreservedCell };
       this.#kept.poke(base + i, cell.column.values[cell.index(this)] as number);
     }
+  }
+
+  /** The innermost context has ended: what was kept for it must not tell states apart any more. */
+  forget(task: number): void {
+    const depth = this.#stacks.depth.values[task] as number;
+    const base = (task * MAX_DEPTH + depth) * this.#preserved.length;
+    for (let i = 0; i < this.#preserved.length; i++) this.#kept.poke(base + i, 0);
   }
 
   #comparePreserved(): void {
@@ -136,6 +149,11 @@ export class Checker implements View {
       );
     }
   }
+}
+
+/** The windows that suspend an invariant, a bit each. */
+export function windowBits(check: Invariant): number {
+  return (check.suspendedIn ?? []).reduce((bits, window) => bits | (1 << Mark[window]), 0);
 }
 
 function frameKind(depth: number, key: string): FrameKind {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Which operation sites were reached, and which events were delivered there.
 
+import type { Action } from './actions.ts';
+import type { Node } from './node.ts';
 import { EVENT_KINDS, type EventKind } from './scenario.ts';
-import type { Action, System } from './system.ts';
-import type { Node } from './trie.ts';
+import type { System } from './system.ts';
 
 /** A site at which an allowed event was never delivered. */
 export interface UndeliveredPair {
@@ -16,30 +17,28 @@ export class Coverage {
   /** For each site, events that the machine allowed there and events that were delivered: a bit each. */
   readonly #allowed: number[] = [];
   readonly #delivered: number[] = [];
-  readonly #events: readonly EventKind[];
   readonly #seen = new Set<number>();
 
-  constructor(system: System, events: readonly EventKind[]) {
+  constructor(system: System) {
     this.#system = system;
-    this.#events = events;
   }
 
-  /** A state was entered: notes which events could come before the next operation of a CPU. */
-  reached(cpu: number): void {
-    const node = this.#system.nodeOf(cpu);
-    let allowed = this.#allowed[node.site] ?? 0;
-    for (const event of this.#events) {
-      const bit = 1 << EVENT_KINDS.indexOf(event);
-      if ((allowed & bit) === 0 && this.#system.allows(cpu, node, event)) allowed |= bit;
-    }
-    this.#allowed[node.site] = allowed;
-    this.#seen.add(node.site);
+  /** A state was entered: a CPU is at a site, where these kinds of events could come (a bit each). */
+  reached(site: number, kinds: number): void {
+    const before = this.#allowed[site];
+    if (before === undefined) this.#seen.add(site);
+    if (before !== kinds) this.#allowed[site] = (before ?? 0) | kinds;
   }
 
   took(action: Action, node: Node): void {
     if (action.event === null) return;
     const bit = 1 << EVENT_KINDS.indexOf(action.event);
     this.#delivered[node.site] = (this.#delivered[node.site] ?? 0) | bit;
+  }
+
+  /** Sites reached, by number. */
+  get sites(): ReadonlySet<number> {
+    return this.#seen;
   }
 
   get sitesReached(): readonly string[] {

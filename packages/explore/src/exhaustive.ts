@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The exhaustive strategy: for each number of events, smallest first, a depth-first search over states.
 
+import type { Action } from './actions.ts';
 import type { Violation } from './checker.ts';
 import type { Coverage } from './coverage.ts';
-import { HashSet } from './hash.ts';
+import { HashSet, mix } from './hash.ts';
 import { type Budget, EVENT_KINDS } from './scenario.ts';
-import type { Action, System } from './system.ts';
+import type { System } from './system.ts';
 
 /** Where a search stops if it has not finished. */
 export interface Limits {
@@ -34,27 +35,41 @@ export interface SearchResult {
 /** How many steps between two looks at the limits. */
 const STEPS_PER_LOOK = 4096;
 
+/** Schedules in all after which a search for a shorter violation ends. */
+const SHORTENING_EXECUTIONS = 2000;
+
 /** One level of the depth-first search: what was possible there, and how to get back. */
 interface Level {
   readonly actions: Action[];
+  /** How many of `actions` are meant. */
+  count: number;
   next: number;
-  readonly mark: number;
-  readonly low: number;
-  readonly high: number;
+  mark: number;
+  low: number;
+  high: number;
+}
+
+interface Found {
+  readonly violation: Violation;
+  readonly schedule: readonly Action[];
 }
 
 export class ExhaustiveSearch {
   readonly #system: System;
   readonly #limits: Limits;
   readonly #coverage: Coverage;
-  #visited = new HashSet();
-  #levels: Level[] = [];
-  #taken: Action[] = [];
+  readonly #visited = new HashSet();
+  /** Levels in use are below `#depth`; those above are kept for the next time. */
+  readonly #levels: Level[] = [];
+  #depth = 0;
   #executions = 0;
   #states = 0;
   #steps = 0;
   #events = 0;
   #stopped = false;
+  #found: Found | null = null;
+  /** Steps that a schedule may have. */
+  #maxDepth = Number.POSITIVE_INFINITY;
 
   constructor(system: System, limits: Limits, coverage: Coverage) {
     this.#system = system;
@@ -65,92 +80,140 @@ export class ExhaustiveSearch {
   /** Searches with 0 events, then 1, … up to the whole budget. */
   run(budget: Budget): SearchResult {
     const total = EVENT_KINDS.reduce((sum, kind) => sum + budget[kind], 0);
-    const { undo } = this.#system;
+    const { undo, checker, enabled } = this.#system;
+    // The way to the start may be broken already.
+    if (checker.violation !== null) this.#note(checker.violation, []);
     const { mark, low, high } = undo;
-    for (let events = 0; events <= total; events++) {
-      undo.undo(mark, low, high);
+    for (let events = 0; events <= total && !this.#stopped && this.#found === null; events++) {
       this.#events = events;
-      this.#setBudget(budget, events);
-      if (this.#search()) {
-        return this.#result('violated', this.#system.checker.violation, [...this.#taken]);
-      }
-      if (this.#stopped) return this.#result('incomplete', null, []);
+      undo.undo(mark, low, high);
+      enabled.setBudget(budget, events);
+      this.#search();
     }
-    return this.#result('holds', null, []);
+    if (this.#found !== null && !this.#stopped) {
+      undo.undo(mark, low, high);
+      enabled.setBudget(budget, this.#events);
+      this.#shorten(this.#found);
+    }
+    return this.#result();
   }
 
-  #setBudget(budget: Budget, events: number): void {
-    const column = this.#system.budget;
-    for (let i = 0; i < EVENT_KINDS.length; i++) {
-      column.poke(i, budget[EVENT_KINDS[i] as keyof Budget]);
-    }
-    column.poke(EVENT_KINDS.length, events);
-    this.#visited = new HashSet();
-    this.#levels = [];
-    this.#taken = [];
-  }
-
-  #result(
-    verdict: SearchResult['verdict'],
-    violation: Violation | null,
-    schedule: readonly Action[],
-  ): SearchResult {
-    const events = schedule.filter((action) => action.event !== null).length;
-    const counts = { executions: this.#executions, states: this.#states };
+  #result(): SearchResult {
+    const found = this.#found;
+    const finished = !this.#stopped && !this.#system.enabled.truncated;
+    const verdict = found !== null ? 'violated' : finished ? 'holds' : 'incomplete';
+    const schedule = found?.schedule ?? [];
     return {
       verdict,
-      violation,
+      violation: found?.violation ?? null,
       schedule,
-      events: violation === null ? this.#events : events,
-      ...counts,
+      events: found === null ? this.#events : eventsIn(schedule),
+      executions: this.#executions,
+      states: this.#states,
     };
   }
 
-  /** One depth-first search; true once a violation was found, with the schedule in `#taken`. */
-  #search(): boolean {
-    const system = this.#system;
+  /**
+   * Looks for a schedule with fewer operations, as far as a few executions go: a state counts as visited only
+   * at the same depth, since another path to it may be shorter.
+   */
+  #shorten(first: Found): void {
+    this.#maxDepth = first.schedule.length - 1;
+    this.#search();
+    this.#stopped = false;
+  }
+
+  /** One depth-first search; ends at the first violation, or, where one is known, finds shorter ones. */
+  #search(): void {
+    const { undo } = this.#system;
+    this.#visited.clear();
+    this.#depth = 0;
     this.#executions++;
-    if (!this.#enter()) return system.checker.violation !== null;
-    while (this.#levels.length > 0) {
-      const level = this.#levels[this.#levels.length - 1] as Level;
-      if (level.next >= level.actions.length) {
-        this.#levels.pop();
-        this.#taken.length = Math.max(0, this.#levels.length - 1);
+    this.#enter();
+    while (this.#depth > 0 && !this.#stopped && !this.#isOver()) {
+      const level = this.#levels[this.#depth - 1] as Level;
+      if (level.next >= level.count) {
+        this.#depth--;
         continue;
       }
       if (level.next > 0) {
         this.#executions++;
-        system.undo.undo(level.mark, level.low, level.high);
+        undo.undo(level.mark, level.low, level.high);
       }
-      const action = level.actions[level.next++] as Action;
-      this.#taken.length = this.#levels.length - 1;
-      this.#taken.push(action);
-      this.#coverage.took(action, system.nodeOf(action.cpu));
-      system.perform(action);
-      if (system.checker.violation !== null) return true;
-      if (this.#look()) return false;
-      if (!this.#enter() && system.checker.violation !== null) return true;
+      this.#take(level.actions[level.next++] as Action);
+      if (this.#mustStop()) this.#stopped = true;
     }
-    return false;
   }
 
-  /** Enters the state that the last step led to; false if it was visited, or is an end. */
-  #enter(): boolean {
+  /** Whether this search has done what it was for. */
+  #isOver(): boolean {
+    if (this.#found === null) return false;
+    return this.#maxDepth === Number.POSITIVE_INFINITY || this.#executions >= SHORTENING_EXECUTIONS;
+  }
+
+  #take(action: Action): void {
+    const system = this.#system;
+    this.#coverage.took(action, system.nodeOf(action.cpu));
+    system.perform(action);
+    if (system.checker.violation === null) this.#enter();
+    if (system.checker.violation !== null) this.#note(system.checker.violation, this.#taken());
+  }
+
+  /** The steps to where the search is. */
+  #taken(): Action[] {
+    const levels = this.#levels.slice(0, this.#depth);
+    return levels.map((level) => level.actions[level.next - 1] as Action);
+  }
+
+  /** A violation: the first one, or a shorter one of the same invariant. */
+  #note(violation: Violation, schedule: readonly Action[]): void {
+    const known = this.#found;
+    if (known !== null) {
+      // Not what is being shortened: a dead end.
+      this.#system.checker.violation = null;
+      if (violation.invariant !== known.violation.invariant) return;
+      if (schedule.length >= known.schedule.length) return;
+      this.#maxDepth = schedule.length - 1;
+    }
+    this.#found = { violation, schedule };
+    this.#system.checker.violation = null;
+  }
+
+  /** Enters the state that the last step led to, if it is new and not an end. */
+  #enter(): void {
     const system = this.#system;
     const { low, high, mark } = system.undo;
-    if (!this.#visited.add(low, high)) return false;
+    const bounded = this.#maxDepth !== Number.POSITIVE_INFINITY;
+    const depth = this.#depth;
+    if (bounded && depth >= this.#maxDepth) return;
+    if (!this.#visited.add(bounded ? low ^ mix(depth, 0x2545f491) : low, high)) return;
     this.#states++;
-    const actions: Action[] = [];
-    for (const cpu of system.machine.cpus) {
-      system.actions(cpu.index, actions);
-      this.#coverage.reached(cpu.index);
+    const level = this.#levelAt(depth);
+    let count = 0;
+    for (let cpu = 0; cpu < system.machine.cpus.length; cpu++) {
+      const kinds = system.enabled.allowed(cpu);
+      count = system.enabled.list(cpu, kinds, level.actions, count);
+      this.#coverage.reached(system.nodeOf(cpu).site, kinds);
     }
-    if (actions.length === 0) {
+    if (count === 0) {
       this.#checkEnd();
-      return false;
+      return;
     }
-    this.#levels.push({ actions, next: 0, mark, low, high });
-    return true;
+    level.count = count;
+    level.next = 0;
+    level.mark = mark;
+    level.low = low;
+    level.high = high;
+    this.#depth++;
+  }
+
+  #levelAt(depth: number): Level {
+    let level = this.#levels[depth];
+    if (level === undefined) {
+      level = { actions: [], count: 0, next: 0, mark: 0, low: 0, high: 0 };
+      this.#levels.push(level);
+    }
+    return level;
   }
 
   #checkEnd(): void {
@@ -159,15 +222,21 @@ export class ExhaustiveSearch {
     else system.checker.violate('I16', 'deadlock: no task can run, and some have not ended');
   }
 
-  #look(): boolean {
-    if (++this.#steps % STEPS_PER_LOOK !== 0 && this.#states < this.#limits.maxStates) return false;
-    const progress = {
-      events: this.#events,
-      states: this.#states,
-      executions: this.#executions,
-      depth: this.#levels.length,
-    };
-    this.#stopped = this.#states >= this.#limits.maxStates || this.#limits.shouldStop(progress);
-    return this.#stopped;
+  #mustStop(): boolean {
+    const full = this.#states >= this.#limits.maxStates;
+    if (full || ++this.#steps % STEPS_PER_LOOK === 0) {
+      const progress = {
+        events: this.#events,
+        states: this.#states,
+        executions: this.#executions,
+        depth: this.#depth,
+      };
+      return full || this.#limits.shouldStop(progress);
+    }
+    return false;
   }
+}
+
+function eventsIn(schedule: readonly Action[]): number {
+  return schedule.filter((action) => action.event !== null).length;
 }

@@ -5,7 +5,8 @@ import { type RevisionName, type RevisionRequest, revisionNames } from '@pkslab/
 import { attribute } from './attribute.ts';
 import { Coverage, type UndeliveredPair } from './coverage.ts';
 import { ExhaustiveSearch, type Progress, type SearchResult } from './exhaustive.ts';
-import { type Budget, EVENT_KINDS, type Scenario } from './scenario.ts';
+import type { Budget, Scenario } from './scenario.ts';
+import { type Suspension, suspensions } from './suspension.ts';
 import { System } from './system.ts';
 import { traceText } from './trace.ts';
 
@@ -50,6 +51,8 @@ export interface Exploration {
   readonly bound: Budget & { readonly cpus: number; readonly maxStates: number };
   readonly sitesReached: number;
   readonly undelivered: readonly UndeliveredPair[];
+  /** Windows of the kernel's code in which invariants were not checked. */
+  readonly suspended: readonly Suspension[];
   /** The schedule in lanes, and the backtrace; empty unless violated. */
   readonly trace: string;
 }
@@ -72,11 +75,9 @@ export function explore(scenario: Scenario, options: ExploreOptions = {}): Explo
   const maxStates = options.maxStates ?? 20_000_000;
   const clock = options.clock ?? ((): number => 0);
   const start = clock();
-  const system = new System(scenario.setup(request));
-  const coverage = new Coverage(
-    system,
-    EVENT_KINDS.filter((kind) => budget[kind] > 0),
-  );
+  const setup = scenario.setup(request);
+  const system = new System(setup);
+  const coverage = new Coverage(system);
   const shouldStop = (progress: Progress): boolean => {
     const seconds = clock() - start;
     options.onProgress?.({ ...progress, seconds });
@@ -103,6 +104,7 @@ export function explore(scenario: Scenario, options: ExploreOptions = {}): Explo
     bound: { ...budget, cpus: system.machine.cpus.length, maxStates },
     sitesReached: coverage.sitesReached.length,
     undelivered: coverage.undelivered,
+    suspended: suspensions(system, setup.invariants, coverage.sites),
     trace: violated ? traceText(scenario, request, budget, result) : '',
   };
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Replays the events of a schedule on a system, each where it happened: by routine, site and occurrence.
 
-import type { Budget } from './scenario.ts';
-import { EVENT_KINDS } from './scenario.ts';
-import type { Action, System } from './system.ts';
+import type { Action } from './actions.ts';
+import { type Budget, EVENT_KINDS } from './scenario.ts';
+import type { System } from './system.ts';
 
 /** An event of a schedule, or the choice of a task: by where it happened, not by step number. */
 export interface GuidePoint {
@@ -14,13 +14,13 @@ export interface GuidePoint {
   readonly occurrence: number;
 }
 
+/** Steps after which a guided run counts as lost. */
+const MAX_STEPS = 100_000;
+
 /** Sets a system's budget to what a replay needs. */
 export function openBudget(system: System, budget: Budget): void {
-  for (const [i, kind] of EVENT_KINDS.entries()) system.budget.poke(i, budget[kind]);
-  system.budget.poke(
-    EVENT_KINDS.length,
-    EVENT_KINDS.reduce((sum, kind) => sum + budget[kind], 0),
-  );
+  const total = EVENT_KINDS.reduce((sum, kind) => sum + budget[kind], 0);
+  system.enabled.setBudget(budget, total);
 }
 
 class Occurrences {
@@ -52,8 +52,7 @@ export function guidePoints(system: System, schedule: readonly Action[]): GuideP
   const occurrences = new Occurrences(system);
   const points: GuidePoint[] = [];
   for (const action of schedule) {
-    const possible: Action[] = [];
-    for (const cpu of system.machine.cpus) system.actions(cpu.index, possible);
+    const possible = system.enabled.actions();
     const { site, occurrence } = occurrences.at(action.cpu);
     if (possible.length > 1 && (action.event !== null || action !== possible[0])) {
       if (action.event !== null || steps(possible) > 1)
@@ -69,20 +68,15 @@ function steps(actions: readonly Action[]): number {
   return actions.filter((action) => action.event === null).length;
 }
 
-/** Runs a system to its end with the events of a guide; null if a point never came up. */
-export function runGuided(
-  system: System,
-  points: readonly GuidePoint[],
-): 'ended' | 'violated' | 'diverged' {
+export type GuidedEnd = 'ended' | 'violated' | 'diverged';
+
+/** Runs a system to its end with the events of a guide; `diverged` if one of them never came up. */
+export function runGuided(system: System, points: readonly GuidePoint[]): GuidedEnd {
   const occurrences = new Occurrences(system);
   const left = [...points];
-  for (let step = 0; step < 100_000; step++) {
+  for (let step = 0; step < MAX_STEPS; step++) {
     const action = nextAction(system, occurrences, left);
-    if (action === null) {
-      if (system.ended) system.checker.end();
-      if (system.checker.violation !== null || !system.ended) return 'violated';
-      return left.some((point) => point.event !== null) ? 'diverged' : 'ended';
-    }
+    if (action === null) return endOf(system, left);
     const { site } = occurrences.at(action.cpu);
     if (action.event === null) occurrences.stepped(site);
     system.perform(action);
@@ -91,9 +85,15 @@ export function runGuided(
   return 'diverged';
 }
 
+function endOf(system: System, left: readonly GuidePoint[]): GuidedEnd {
+  if (!system.ended) return 'violated';
+  system.checker.end();
+  if (system.checker.violation !== null) return 'violated';
+  return left.some((point) => point.event !== null) ? 'diverged' : 'ended';
+}
+
 function nextAction(system: System, occurrences: Occurrences, left: GuidePoint[]): Action | null {
-  const possible: Action[] = [];
-  for (const cpu of system.machine.cpus) system.actions(cpu.index, possible);
+  const possible = system.enabled.actions();
   for (const action of possible) {
     const { site, occurrence } = occurrences.at(action.cpu);
     const at = left.findIndex(

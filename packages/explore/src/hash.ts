@@ -9,17 +9,28 @@ export function mix(a: number, b: number): number {
   return h ^ (h >>> 16);
 }
 
-/** A set of 64-bit hashes: open addressing over two arrays. */
+/** Mixes a cell's identity and its value, which may be any safe integer. */
+export function mixValue(cell: number, value: number): number {
+  const low = value | 0;
+  if (low === value) return mix(cell, low);
+  return mix(mix(cell, low), (value - low) / 0x1_0000_0000);
+}
+
+/** A set of 64-bit hashes: open addressing over pairs of halves, which share a cache line. */
 export class HashSet {
   size = 0;
-  #low: Int32Array;
-  #high: Int32Array;
+  #table: Int32Array;
   #mask: number;
 
   constructor(bits = 16) {
-    this.#low = new Int32Array(1 << bits);
-    this.#high = new Int32Array(1 << bits);
+    this.#table = new Int32Array(2 << bits);
     this.#mask = (1 << bits) - 1;
+  }
+
+  /** Empties the set and keeps its room. */
+  clear(): void {
+    this.#table.fill(0);
+    this.size = 0;
   }
 
   /** Adds a hash; false if it was there. */
@@ -27,31 +38,33 @@ export class HashSet {
     if (this.size * 2 > this.#mask) this.#grow();
     // 0, 0 marks a free slot.
     const key = (low | high) === 0 ? 1 : low;
-    let slot = key & this.#mask;
-    for (;;) {
-      const l = this.#low[slot] as number;
-      const h = this.#high[slot] as number;
-      if (l === key && h === high) return false;
-      if ((l | h) === 0) break;
-      slot = (slot + 1) & this.#mask;
-    }
-    this.#low[slot] = key;
-    this.#high[slot] = high;
+    if (!this.#insert(this.#table, key, high)) return false;
     this.size++;
     return true;
   }
 
+  #insert(table: Int32Array, low: number, high: number): boolean {
+    let slot = (low & this.#mask) * 2;
+    for (;;) {
+      const l = table[slot] as number;
+      const h = table[slot + 1] as number;
+      if (l === low && h === high) return false;
+      if ((l | h) === 0) break;
+      slot = (slot + 2) & (this.#mask * 2 + 1);
+    }
+    table[slot] = low;
+    table[slot + 1] = high;
+    return true;
+  }
+
   #grow(): void {
-    const low = this.#low;
-    const high = this.#high;
-    this.#low = new Int32Array(low.length * 2);
-    this.#high = new Int32Array(low.length * 2);
-    this.#mask = low.length * 2 - 1;
-    this.size = 0;
-    for (let i = 0; i < low.length; i++) {
-      const l = low[i] as number;
-      const h = high[i] as number;
-      if ((l | h) !== 0) this.add(l, h);
+    const old = this.#table;
+    this.#table = new Int32Array(old.length * 2);
+    this.#mask = old.length - 1;
+    for (let i = 0; i < old.length; i += 2) {
+      const low = old[i] as number;
+      const high = old[i + 1] as number;
+      if ((low | high) !== 0) this.#insert(this.#table, low, high);
     }
   }
 }

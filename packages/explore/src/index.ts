@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+export type { Action } from './actions.ts';
 export type { Violation } from './checker.ts';
 export { Coverage, type UndeliveredPair } from './coverage.ts';
 export { ExhaustiveSearch, type Limits, type Progress, type SearchResult } from './exhaustive.ts';
@@ -10,6 +11,7 @@ export {
   invariant,
   type PreservedCell,
   type View,
+  type Window,
 } from './invariant.ts';
 export {
   type Budget,
@@ -19,4 +21,5 @@ export {
   type Setup,
   scenario,
 } from './scenario.ts';
-export { type Action, System } from './system.ts';
+export type { Suspension } from './suspension.ts';
+export { System } from './system.ts';

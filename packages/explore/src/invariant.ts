@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Checks that a search makes as it goes.
 
+import type { Mark } from '@pkslab/kernel';
 import type { Column } from '@pkslab/x86-cpu';
+
+/** A window of the kernel's code, by the name of its mark. */
+export type Window = keyof typeof Mark;
 
 /** What kind of code a context runs. */
 export type FrameKind = 'task' | 'irq' | 'nmi' | 'exception';
@@ -15,8 +19,6 @@ export interface View {
   readonly frame: FrameKind;
   /** Windows (bits of `Mark` ids) open in the innermost context. */
   readonly windows: number;
-  /** Windows open in any context of this stack. */
-  readonly stackWindows: number;
   /** Grants that the innermost context holds. */
   readonly grants: number;
   /** Whether any other context, on this stack or another, holds a grant. */
@@ -38,12 +40,14 @@ export interface PreservedCell {
 export interface Invariant {
   readonly id: string;
   readonly text: string;
-  /** After each step, at the boundary that it led to. */
+  /** Windows of the running context in which `boundary` is not checked; every report lists them. */
+  readonly suspendedIn?: readonly Window[];
+  /** After each step, on each CPU, at the boundary that the step led to. */
   boundary?(view: View): string | null;
   /** At a mark of the kernel's code. */
   mark?(view: View, id: number, argument: number): string | null;
   /** When a load, store, copy or fill of memory went through. */
-  access?(view: View, address: number): string | null;
+  access?(view: View, address: number, size: number): string | null;
   /** When an access is refused; `errorCode` is that of the #PF. */
   fault?(view: View, errorCode: number, address: number): string | null;
   /** Cells that every handler leaves unchanged: compared when its exit has restored them. */

@@ -2,7 +2,10 @@
 // The undo log of a search, and the hash of the state that it leads to.
 
 import type { Chunk, Column, Journal } from '@pkslab/x86-cpu';
-import { mix } from './hash.ts';
+import { mix, mixValue } from './hash.ts';
+
+/** The two halves of a hash see cells under different identities. */
+const HIGH_HALF = 0x5bd1e995;
 
 interface BytesRecord {
   readonly chunk: Chunk;
@@ -34,11 +37,15 @@ export class UndoLog implements Journal {
     this.#columns[at] = column;
     this.#indices[at] = index;
     this.#olds[at] = old;
-    this.#toggle(column.nameHash, index, old);
-    this.#toggle(column.nameHash, index, value);
+    const low = mix(column.nameHash, index);
+    const high = mix(column.nameHash ^ HIGH_HALF, index);
+    this.low ^= mixValue(low, old) ^ mixValue(low, value);
+    this.high ^= mixValue(high, old) ^ mixValue(high, value);
   }
 
   bytes(chunk: Chunk, offset: number, length: number): void {
+    // Bytes that the same operation changed before may overlap these.
+    this.settle();
     const at = this.#length++;
     const old = chunk.bytes.slice(offset, offset + length);
     this.#columns[at] = null;
@@ -51,8 +58,7 @@ export class UndoLog implements Journal {
   settle(): void {
     for (let i = this.#bytes.length - this.#pending; i < this.#bytes.length; i++) {
       const { chunk, offset, old } = this.#bytes[i] as BytesRecord;
-      this.#toggleBytes(chunk, offset, old);
-      this.#toggleBytes(chunk, offset, chunk.bytes.subarray(offset, offset + old.length));
+      this.#hashBytes(chunk, offset, old);
     }
     this.#pending = 0;
   }
@@ -80,18 +86,15 @@ export class UndoLog implements Journal {
     this.onBytesUndone();
   }
 
-  #toggle(name: number, index: number, value: number): void {
-    const cell = mix(name, index);
-    const top = (value / 0x1_0000_0000) | 0;
-    this.low ^= mix(cell, value | 0);
-    this.high ^= mix(cell ^ 0x5bd1e995 ^ top, (value | 0) ^ 0x3c6ef372);
-  }
-
-  #toggleBytes(chunk: Chunk, offset: number, bytes: Uint8Array): void {
-    for (let i = 0; i < bytes.length; i++) {
-      const cell = mix(chunk.index, offset + i);
-      this.low ^= mix(cell, bytes[i] as number);
-      this.high ^= mix(cell ^ 0x5bd1e995, bytes[i] as number);
+  #hashBytes(chunk: Chunk, offset: number, old: Uint8Array): void {
+    for (let i = 0; i < old.length; i++) {
+      const before = old[i] as number;
+      const now = chunk.bytes[offset + i] as number;
+      if (before === now) continue;
+      const low = mix(chunk.index, offset + i);
+      const high = mix(chunk.index ^ HIGH_HALF, offset + i);
+      this.low ^= mix(low, before) ^ mix(low, now);
+      this.high ^= mix(high, before) ^ mix(high, now);
     }
   }
 }

@@ -2,33 +2,19 @@
 // The system being explored: what can happen next, and what a step does.
 
 import { type Kernel, PF_USER_MEMORY, RESCHEDULE_VECTOR, TaskState } from '@pkslab/kernel';
-import {
-  type Column,
-  EXTABLE,
-  FAULTABLE,
-  FAULTED,
-  FIXED_UP,
-  KIND_MASK,
-  type Machine,
-  Op,
-  Outcome,
-} from '@pkslab/x86-cpu';
+import { EXTABLE, FAULTED, FIXED_UP, KIND_MASK, type Machine, Op, Outcome } from '@pkslab/x86-cpu';
+import type { Action } from './actions.ts';
 import { Checker } from './checker.ts';
+import { Enabled } from './enabled.ts';
+import { Executor } from './executor.ts';
 import { UndoLog } from './journal.ts';
-import { EVENT_KINDS, type EventKind, type Setup } from './scenario.ts';
+import { END, type Node, PANIC, type Routine } from './node.ts';
+import type { EventKind, Setup } from './scenario.ts';
 import { MAX_DEPTH, Stacks } from './stacks.ts';
-import { END, type Node, PANIC, type Routine, Tries } from './trie.ts';
+import { Tries } from './trie.ts';
 
 /** Where the user memory lies that a `pageFault` event says is not present. */
 const USER_PAGE = 0x1000;
-
-/** A step of a schedule: the next operation of a CPU (with the alternative it takes), or an event on it. */
-export interface Action {
-  readonly cpu: number;
-  readonly event: EventKind | null;
-  /** The alternative of a `choose`, or the vector of an irq. */
-  readonly choice: number;
-}
 
 /** Told of each operation as it is executed; for traces. */
 export type StepObserver = (cpu: number, task: number, node: Node, result: number) => void;
@@ -39,11 +25,13 @@ export class System {
   readonly tries: Tries;
   readonly undo: UndoLog = new UndoLog();
   readonly checker: Checker;
-  /** Events left: one cell a kind, then one for all kinds together. */
-  readonly budget: Column;
   onStep: StepObserver | null = null;
+  /** What can happen next. */
+  readonly enabled: Enabled;
   readonly #stacks: Stacks;
-  readonly #vectors: readonly number[];
+  readonly #executor: Executor;
+  /** Entry routines of interrupts and NMIs, by vector and saved flags. */
+  readonly #entries = new Map<number, Routine>();
   #cpu = 0;
   #task = 0;
 
@@ -52,17 +40,13 @@ export class System {
     const { machine } = kernel;
     this.kernel = kernel;
     this.machine = machine;
-    this.tries = new Tries(machine, kernel.printk);
+    this.tries = new Tries(kernel);
     this.#stacks = new Stacks(kernel, this.tries);
+    this.#executor = new Executor(machine);
     this.checker = new Checker(machine, this.#stacks, setup.invariants);
-    this.#vectors = setup.vectors ?? [0x20];
-    const count = EVENT_KINDS.length + 1;
-    const name = 'explore.budget';
-    this.budget = machine.column({ name, type: 'u8', initial: 0, per: 'object', count });
+    this.enabled = new Enabled(kernel, this.#stacks, setup.vectors ?? [0x20]);
     machine.journal = this.undo;
-    this.undo.onBytesUndone = () => {
-      for (const cpu of machine.cpus) cpu.tlb.flush(true);
-    };
+    this.undo.onBytesUndone = () => machine.flushAllTlbs();
     for (const cpu of machine.cpus) this.#start(cpu.index, setup.tasks[cpu.index]);
   }
 
@@ -76,53 +60,9 @@ export class System {
     }
   }
 
-  // ---- what can happen ----
-
   /** The node that a CPU's innermost context is at. */
   nodeOf(cpu: number): Node {
     return this.#stacks.top(this.#stacks.stackOf.values[cpu] as number);
-  }
-
-  /** Appends to `into` everything that could happen next on a CPU. */
-  actions(cpu: number, into: Action[]): void {
-    const node = this.nodeOf(cpu);
-    this.machine.cpu = this.machine.cpus[cpu] as typeof this.machine.cpu;
-    // Events first: the first violation found is then an early one.
-    for (const event of EVENT_KINDS) {
-      if (!this.#affordable(event) || !this.allows(cpu, node, event)) continue;
-      if (event !== 'irq') into.push({ cpu, event, choice: 0 });
-      else for (const vector of this.#vectors) into.push({ cpu, event, choice: vector });
-    }
-    const op = node.kind & KIND_MASK;
-    if (op === Op.choose) {
-      const choices = this.machine.choosers[node.a]?.alternatives(node.b) ?? [];
-      for (const choice of choices) into.push({ cpu, event: null, choice });
-    } else if (this.#canStep(node, op)) {
-      into.push({ cpu, event: null, choice: 0 });
-    }
-  }
-
-  #canStep(node: Node, op: number): boolean {
-    if (op === Op.halt) return this.kernel.sched.anyoneWaits;
-    return this.machine.canExecute(op, node.a, node.b, node.c);
-  }
-
-  #affordable(event: EventKind): boolean {
-    const { values } = this.budget;
-    if (values[EVENT_KINDS.length] === 0) return false;
-    return (values[EVENT_KINDS.indexOf(event)] as number) > 0;
-  }
-
-  /** Whether the machine's rules let an event arrive before a CPU's next operation. */
-  allows(cpu: number, node: Node, event: EventKind): boolean {
-    const { registers } = this.machine;
-    const task = this.#stacks.stackOf.values[cpu] as number;
-    if ((this.#stacks.depth.values[task] as number) >= MAX_DEPTH - 1) return false;
-    if (event === 'nmi') return registers.nmiBlocked.values[cpu] === 0;
-    if (registers.interruptFlag.values[cpu] === 0) return false;
-    if (event === 'irq') return true;
-    if (event === 'pageFault') return (node.kind & FAULTABLE) !== 0;
-    return this.kernel.preempt.count.column.values[cpu] === 0 && this.kernel.sched.anyoneWaits;
   }
 
   /** Whether every task has ended; the idle tasks never do. */
@@ -138,71 +78,76 @@ export class System {
 
   /** Makes one step; `checker.violation` says whether it broke an invariant. */
   perform(action: Action): void {
-    const { cpu, event, choice } = action;
-    this.machine.cpu = this.machine.cpus[cpu] as typeof this.machine.cpu;
-    this.machine.resultHigh = 0;
+    const { cpu, event } = action;
+    const { machine, checker } = this;
+    machine.cpu = machine.cpus[cpu] as typeof machine.cpu;
+    machine.resultHigh = 0;
     this.#cpu = cpu;
     this.#task = this.#stacks.stackOf.values[cpu] as number;
-    this.checker.cpu = cpu;
-    if (event !== null) this.#deliver(event, choice);
-    else this.#step(this.#stacks.top(this.#task), choice);
+    checker.cpu = cpu;
+    if (event !== null) this.#deliver(event, action.choice);
+    else this.#step(this.#stacks.top(this.#task), action.choice);
     this.undo.settle();
-    if (this.checker.violation === null) {
-      this.checker.boundary(this.#stacks.stackOf.values[cpu] as number);
+    // A step may break what must hold on another CPU.
+    for (let i = 0; i < machine.cpus.length && checker.violation === null; i++) {
+      checker.boundary(i, this.#stacks.stackOf.values[i] as number);
     }
   }
 
   #deliver(event: EventKind, vector: number): void {
     const { machine } = this;
-    this.#spend(EVENT_KINDS.indexOf(event));
-    this.#spend(EVENT_KINDS.length);
+    this.enabled.spend(event);
     const fixup = (this.#stacks.top(this.#task).kind & EXTABLE) !== 0;
     this.checker.keep(this.#task);
-    const flag = machine.pushFrame();
+    const flags = machine.pushFrame();
     if (event === 'pageFault') {
-      this.#pushPageFault(PF_USER_MEMORY, USER_PAGE, flag, fixup);
-      return;
+      this.#pushPageFault(PF_USER_MEMORY, USER_PAGE, flags, fixup);
+    } else if (event === 'nmi') {
+      machine.registers.nmiBlocked.poke(this.#cpu, 1);
+      this.#pushEntry(-1, flags);
+    } else {
+      this.#pushEntry(event === 'preempt' ? RESCHEDULE_VECTOR : vector, flags);
     }
-    if (event === 'nmi') machine.registers.nmiBlocked.poke(this.#cpu, 1);
-    const v = event === 'preempt' ? RESCHEDULE_VECTOR : vector;
-    const key = event === 'nmi' ? `nmi:${flag}` : `irq:${v}:${flag}`;
-    const routine = this.tries.routine(key, () => {
-      if (event === 'nmi') machine.handlers?.nmi(flag);
-      else machine.handlers?.interrupt(v, flag);
-      return Outcome.retry;
-    });
+  }
+
+  /** Enters an interrupt, or an NMI for vector −1. */
+  #pushEntry(vector: number, flags: number): void {
+    const id = (vector + 1) * 0x1_0000 + flags;
+    let routine = this.#entries.get(id);
+    if (routine === undefined) {
+      const { machine } = this;
+      const key = vector < 0 ? `nmi:${flags}` : `irq:${vector}:${flags}`;
+      routine = this.tries.routine(key, () => {
+        if (vector < 0) machine.handlers?.nmi(flags);
+        else machine.handlers?.interrupt(vector, flags);
+        return Outcome.retry;
+      });
+      this.#entries.set(id, routine);
+    }
     this.#push(this.#task, routine);
   }
 
-  #spend(kind: number): void {
-    this.budget.poke(kind, (this.budget.values[kind] as number) - 1);
-  }
-
-  #pushPageFault(code: number, address: number, flag: number, fixup: boolean): void {
+  #pushPageFault(code: number, address: number, flags: number, fixup: boolean): void {
     const { handlers } = this.machine;
-    const key = `exception:14:${code}:${address}:${flag}:${fixup}`;
-    const run = (): number => handlers?.pageFault(code, address, flag, fixup) ?? 0;
+    const key = `exception:14:${code}:${address}:${flags}:${fixup}`;
+    const run = (): number => handlers?.pageFault(code, address, flags, fixup) ?? 0;
     this.#push(this.#task, this.tries.routine(key, run));
   }
 
   /** Executes the next operation of the innermost context. */
   #step(node: Node, choice: number): void {
-    const { machine } = this;
     const op = node.kind & KIND_MASK;
     if (op === Op.switchStack) {
       this.#switchStack(node);
       return;
     }
-    let result = choice;
-    if (op === Op.choose) machine.choosers[node.a]?.take(choice);
-    else result = machine.execute(node.kind, node.a, node.b, node.c, node.d);
+    const result = this.#executor.execute(node, choice);
     this.onStep?.(this.#cpu, this.#task, node, result);
-    if (result === FAULTED) {
-      this.#fault(node);
-      return;
+    if (result === FAULTED) this.#fault(node);
+    else {
+      if (op >= Op.load8 && op <= Op.copyIn) this.checker.access(this.#task, node);
+      this.#advance(node, result, this.#executor.brought);
     }
-    if (op >= Op.load8 && op <= Op.copyIn) this.checker.access(this.#task, node);
-    this.#advance(node, result);
   }
 
   #fault(node: Node): void {
@@ -211,14 +156,14 @@ export class System {
     const fixup = (node.kind & EXTABLE) !== 0;
     this.checker.fault(this.#task, node, errorCode, address);
     this.checker.keep(this.#task);
-    const flag = machine.pushFrame();
+    const flags = machine.pushFrame();
     if (vector === 14) {
       machine.registers.cr2.poke(this.#cpu, address);
-      this.#pushPageFault(errorCode, address, flag, fixup);
+      this.#pushPageFault(errorCode, address, flags, fixup);
       return;
     }
-    const key = `exception:${vector}:${errorCode}:${flag}:${fixup}`;
-    const run = (): number => machine.handlers?.generalProtection(errorCode, flag, fixup) ?? 0;
+    const key = `exception:${vector}:${errorCode}:${flags}:${fixup}`;
+    const run = (): number => machine.handlers?.generalProtection(errorCode, flags, fixup) ?? 0;
     this.#push(this.#task, this.tries.routine(key, run));
   }
 
@@ -234,24 +179,32 @@ export class System {
     this.#task = next;
     const isNew = this.#stacks.depth.values[next] === 0;
     if (isNew) this.#push(next, this.#stacks.nextRoutine(next, false));
-    else this.#advance(this.#stacks.top(next), prev);
+    else this.#advance(this.#stacks.top(next), prev, null);
   }
 
   // ---- contexts ----
 
   #push(task: number, routine: Routine): void {
+    if ((this.#stacks.depth.values[task] as number) >= MAX_DEPTH) {
+      this.checker.violate(
+        'I16',
+        `entries are nested deeper than ${MAX_DEPTH}: the stack overflows`,
+      );
+      return;
+    }
     this.#stacks.grow(task);
     this.#settle(task, this.tries.root(routine));
   }
 
   /** Moves the innermost context past its operation. */
-  #advance(node: Node, result: number): void {
-    this.#settle(this.#task, this.tries.next(node, result, this.machine.resultHigh));
+  #advance(node: Node, result: number, brought: Uint8Array | null): void {
+    this.#settle(this.#task, this.tries.next(node, result, this.machine.resultHigh, brought));
   }
 
   /** Puts the innermost context at a node, past the local operations there; ends it where that is due. */
   #settle(task: number, start: Node): void {
     let node = start;
+    if (node.created !== null) this.#stacks.create(node.created.task, node);
     while (node.kind >= 0 && node.kind < Op.boundary) {
       if (node.kind === Op.mark) this.checker.mark(task, node);
       const result = this.machine.execute(node.kind, node.a, node.b, node.c, node.d);
@@ -264,11 +217,12 @@ export class System {
 
   #end(task: number, node: Node): void {
     this.#stacks.shrink(task);
+    this.checker.forget(task);
     if (this.#stacks.depth.values[task] === 0) {
       this.#push(task, this.#stacks.nextRoutine(task, true));
     } else if (node.returned === Outcome.fixup && node.routine.key.startsWith('exception')) {
       this.machine.resultHigh = 0;
-      this.#advance(this.#stacks.top(task), FIXED_UP);
+      this.#advance(this.#stacks.top(task), FIXED_UP, null);
     }
   }
 }

@@ -3,11 +3,13 @@
 
 import type { RevisionRequest } from '@pkslab/kernel';
 import { type Column, FAULTED, formatAddress, KIND_MASK, Op, opNames } from '@pkslab/x86-cpu';
+import type { Action } from './actions.ts';
 import type { SearchResult } from './exhaustive.ts';
 import { openBudget } from './guide.ts';
+import { kernelFunctions } from './host-stack.ts';
+import type { Node } from './node.ts';
 import type { Budget, Scenario } from './scenario.ts';
-import { type Action, System } from './system.ts';
-import { kernelFunctions, type Node } from './trie.ts';
+import { System } from './system.ts';
 
 const LANE_WIDTH = 72;
 

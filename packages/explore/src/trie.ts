@@ -2,46 +2,10 @@
 // Memoised replay: a routine of the kernel is run from its start, fed with recorded results, up to its first
 // new operation; what was learnt is a trie, and a suspended context is one node of it.
 
-import { KernelPanic, Mark, type PrintkRing } from '@pkslab/kernel';
+import { type Kernel, KernelPanic, type PrintkRing } from '@pkslab/kernel';
 import { KIND_MASK, type Machine, Op, type OperationHook } from '@pkslab/x86-cpu';
-
-/** A point between two operations of a routine. */
-export interface Node {
-  readonly id: number;
-  readonly routine: Routine;
-  readonly parent: Node | null;
-  /** Result of the parent's operation that led here, and its high half. */
-  readonly result: number;
-  readonly high: number;
-  /** Marked windows that are open here, a bit each; grants are counted in `grants`. */
-  readonly windows: number;
-  readonly grants: number;
-  /** The next operation, or `END` or `PANIC`. */
-  kind: number;
-  a: number;
-  b: number;
-  c: number;
-  d: number;
-  /** For `END`: what the routine returned. For `PANIC`: nothing. */
-  returned: number;
-  panic: string;
-  /** Where the operation stands in the kernel's code. */
-  site: number;
-  known: boolean;
-  firstChild: Node | null;
-  readonly children: Map<number, Node[]>;
-}
-
-/** Node kinds beside operations. */
-export const END = -1;
-export const PANIC = -2;
-
-/** A deterministic function from the results of its operations to its next operation. */
-export interface Routine {
-  readonly key: string;
-  readonly run: () => number;
-  root: Node | null;
-}
+import { hostStack, kernelFunctions } from './host-stack.ts';
+import { END, isResult, type Node, newNode, operationText, PANIC, type Routine } from './node.ts';
 
 /** Thrown through a routine's frames at its first new operation. */
 class Found {
@@ -77,9 +41,14 @@ export class Tries implements OperationHook {
   #stack: string | null = null;
   #wantStack = false;
 
-  constructor(machine: Machine, printk: PrintkRing) {
-    this.#machine = machine;
-    this.#printk = printk;
+  constructor(kernel: Kernel) {
+    this.#machine = kernel.machine;
+    this.#printk = kernel.printk;
+    // The code of a task is no cell. It belongs to the history that created the task, not to the slot.
+    kernel.tasks.onCreate = (task, code) => {
+      const node = this.#path[this.#at];
+      if (node !== undefined) node.created ??= { task, code };
+    };
   }
 
   routine(key: string, run: () => number): Routine {
@@ -94,21 +63,17 @@ export class Tries implements OperationHook {
   /** The start of a routine, its first operation known. */
   root(routine: Routine): Node {
     if (routine.root === null) {
-      routine.root = this.#newNode(routine, null, 0, 0, 0, 0);
+      routine.root = newNode(this.nodes.length, routine);
+      this.nodes.push(routine.root);
     }
-    if (!routine.root.known) this.#discover(routine.root);
+    if (!routine.root.known) this.#run(routine.root);
     return routine.root;
   }
 
-  /** The node after `node`'s operation gave `result`. */
-  next(node: Node, result: number, high: number): Node {
-    const first = node.firstChild;
-    if (first !== null && first.result === result && first.high === high) {
-      if (!first.known) this.#discover(first);
-      return first;
-    }
-    const child = this.#childFor(node, result, high);
-    if (!child.known) this.#discover(child);
+  /** The node after `node`'s operation gave `result`; a `copyOut` gave bytes too. */
+  next(node: Node, result: number, high: number, brought: Uint8Array | null = null): Node {
+    const child = this.#childFor(node, result, high, brought);
+    if (!child.known) this.#run(child);
     return child;
   }
 
@@ -121,62 +86,24 @@ export class Tries implements OperationHook {
     return this.#stack ?? '';
   }
 
-  #childFor(node: Node, result: number, high: number): Node {
+  #childFor(node: Node, result: number, high: number, brought: Uint8Array | null): Node {
     const first = node.firstChild;
-    if (first !== null && first.result === result && first.high === high) return first;
-    const same = node.children.get(result);
-    const found = same?.find((child) => child.high === high);
+    if (first !== null && isResult(first, result, high, brought)) return first;
+    const same = node.children?.get(result);
+    const found = same?.find((child) => isResult(child, result, high, brought));
     if (found !== undefined) return found;
-    let { windows, grants } = node;
-    if (node.kind === Op.mark) {
-      const bit = 1 << node.a;
-      if (node.a === Mark.grant) grants += node.b === 1 ? 1 : -1;
-      else windows = node.b === 1 ? windows | bit : windows & ~bit;
-    }
-    const child = this.#newNode(node.routine, node, result, high, windows, grants);
+    const child = newNode(this.nodes.length, node.routine, { node, result, high, brought });
+    this.nodes.push(child);
     if (first === null) node.firstChild = child;
-    else if (same === undefined) node.children.set(result, [child]);
-    else same.push(child);
+    else if (same !== undefined) same.push(child);
+    else {
+      node.children ??= new Map();
+      node.children.set(result, [child]);
+    }
     return child;
   }
 
-  #newNode(
-    routine: Routine,
-    parent: Node | null,
-    result: number,
-    high: number,
-    windows: number,
-    grants: number,
-  ): Node {
-    const node: Node = {
-      id: this.nodes.length,
-      routine,
-      parent,
-      result,
-      high,
-      windows,
-      grants,
-      kind: END,
-      a: 0,
-      b: 0,
-      c: 0,
-      d: 0,
-      returned: 0,
-      panic: '',
-      site: -1,
-      known: false,
-      firstChild: null,
-      children: new Map(),
-    };
-    this.nodes.push(node);
-    return node;
-  }
-
   // ---- discovery ----
-
-  #discover(node: Node): void {
-    this.#run(node);
-  }
 
   /** Runs the routine of a node from its start, up to the first operation that is not in the path to it. */
   #run(node: Node): void {
@@ -196,6 +123,7 @@ export class Tries implements OperationHook {
       if (thrown instanceof KernelPanic) this.#finish(PANIC, 0, thrown.message);
       else if (thrown !== FOUND) throw thrown;
     } finally {
+      this.#path = [];
       this.#machine.hook = hook;
       this.#printk.muted = muted;
     }
@@ -212,33 +140,47 @@ export class Tries implements OperationHook {
 
   operate(kind: number, a: number, b: number, c: number, d: number): number {
     const node = this.#path[this.#at] as Node;
-    if (node.known) {
-      if (node.kind !== kind || node.a !== a || node.b !== b || node.c !== c || node.d !== d) {
-        throw this.#notDeterministic(
-          `recorded ${node.kind}(${node.a},${node.b},${node.c}), now ${kind}(${a},${b},${c})`,
-        );
-      }
-    } else {
-      node.kind = kind;
-      node.a = a;
-      node.b = b;
-      node.c = c;
-      node.d = d;
-      node.known = true;
+    const op = kind & KIND_MASK;
+    if (node.known) this.#compare(node, kind, a, b, c, d);
+    else {
       node.site = this.#siteOf(new Error('site').stack ?? '', node.routine.key);
+      this.#learn(node, kind, a, b, c, d);
     }
     if (this.#at === this.#path.length - 1) {
       if (this.#wantStack) {
-        this.#stack = new Error('stack').stack ?? '';
+        this.#stack = hostStack();
         throw FOUND;
       }
-      if (!isConstant(kind & KIND_MASK) || kind !== (kind & KIND_MASK)) throw FOUND;
-      this.#path.push(this.#childFor(node, 0, 0));
+      if (!isConstant(op) || kind !== op) throw FOUND;
+      this.#path.push(this.#childFor(node, 0, 0, null));
     }
     this.#at++;
     const next = this.#path[this.#at] as Node;
+    if (next.brought !== null) this.#machine.buffers[b]?.set(next.brought, d);
     this.#machine.resultHigh = next.high;
     return next.result;
+  }
+
+  #learn(node: Node, kind: number, a: number, b: number, c: number, d: number): void {
+    node.kind = kind;
+    node.a = a;
+    node.b = b;
+    node.c = c;
+    node.d = d;
+    node.known = true;
+    if ((kind & KIND_MASK) === Op.copyIn) {
+      node.bytes = (this.#machine.buffers[b] as Uint8Array).slice(d, d + c);
+    }
+  }
+
+  /** A routine that is run again must do what it did. */
+  #compare(node: Node, kind: number, a: number, b: number, c: number, d: number): void {
+    const op = kind & KIND_MASK;
+    // A host buffer has another handle in each run.
+    const sameB = node.b === b || op === Op.copyIn || op === Op.copyOut;
+    if (node.kind === kind && node.a === a && sameB && node.c === c && node.d === d) return;
+    const was = operationText(node.kind, node.a, node.b, node.c);
+    throw this.#notDeterministic(`recorded ${was}, now ${operationText(kind, a, b, c)}`);
   }
 
   #notDeterministic(what: string): Error {
@@ -256,18 +198,4 @@ export class Tries implements OperationHook {
     }
     return number;
   }
-}
-
-const MACHINERY =
-  /^(Tries|Column|PerCpu|Machine|Runner|Explorer|Discovery)\.|^(new|Object|Array)\b/;
-
-/** The simulated kernel's functions in a host stack, innermost first, with line and column. */
-export function kernelFunctions(stack: string): string[] {
-  const names: string[] = [];
-  for (const line of stack.split('\n').slice(1)) {
-    const match = /at (?:get |set )?([\w$.#<>]+)(?: \[as [^\]]+\])? \(.*?(\d+):(\d+)\)/.exec(line);
-    if (match?.[1] === undefined || MACHINERY.test(match[1])) continue;
-    names.push(`${match[1].replace('#', '')}:${match[2]}`);
-  }
-  return names;
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 // The rules of protection keys as checks: I1–I7, I11, I16 and G.
 
-import { type Invariant, invariant, type View } from '@pkslab/explore';
+import { type Invariant, invariant, type View, type Window } from '@pkslab/explore';
 import { Complaint, type Kernel, Mark } from '@pkslab/kernel';
 import { devPageAccessRefField, memremap } from '@pkslab/memremap';
 import { INIT_PKRS_VALUE, pkrsCacheField, savedPkrsField } from '@pkslab/pks-core';
 import { formatAddress, PF_PK } from '@pkslab/x86-cpu';
 
-const UPDATE = 1 << Mark.update;
-const SWITCH = 1 << Mark.switch;
-const ENTRY = 1 << Mark.entry;
-const GRANT_UPDATE = 1 << Mark.grantUpdate;
+/** Where register, cache and saved value are being changed together. */
+const CHANGING: readonly Window[] = ['update', 'switch', 'entry'];
+/** And where the count and the key are. */
+const GRANTING: readonly Window[] = [...CHANGING, 'grantUpdate'];
 
 const COMPLAINTS = ['a WARN', 'an oops', 'a panic'];
 
@@ -67,8 +67,8 @@ function cacheMatchesRegister(rights: Rights): Invariant {
   return invariant({
     id: 'I1',
     text: 'outside an open update, cache[cpu] == MSR[cpu]',
+    suspendedIn: CHANGING,
     boundary(view) {
-      if ((view.stackWindows & (UPDATE | ENTRY | SWITCH)) !== 0) return null;
       const msr = rights.msr(view.cpu);
       const cache = rights.cache(view.cpu);
       return cache === msr ? null : `CPU ${view.cpu}: pkrs_cache ${hex(cache)}, MSR ${hex(msr)}`;
@@ -80,8 +80,9 @@ function registerMatchesSaved(rights: Rights): Invariant {
   return invariant({
     id: 'I2',
     text: 'in process context, MSR == saved_pkrs of the task',
+    suspendedIn: CHANGING,
     boundary(view) {
-      if (view.frame !== 'task' || (view.windows & (UPDATE | ENTRY | SWITCH)) !== 0) return null;
+      if (view.frame !== 'task') return null;
       const msr = rights.msr(view.cpu);
       const saved = rights.saved(view.task);
       return saved === msr ? null : `task ${view.task}: saved_pkrs ${hex(saved)}, MSR ${hex(msr)}`;
@@ -119,7 +120,6 @@ function handlerLeavesUnchanged(kernel: Kernel): Invariant {
 /** Whether the running context could make a stray access now. */
 function isOpenWithoutGrant(rights: Rights, view: View): boolean {
   if (view.grants > 0) return false;
-  if ((view.windows & (UPDATE | ENTRY | SWITCH | GRANT_UPDATE)) !== 0) return false;
   return rights.isOpen(rights.msr(view.cpu));
 }
 
@@ -127,6 +127,7 @@ function grantsArePrivate(rights: Rights): Invariant {
   return invariant({
     id: 'I5',
     text: 'rights granted by one context are never usable by another',
+    suspendedIn: GRANTING,
     boundary(view) {
       if (!isOpenWithoutGrant(rights, view) || !view.grantsElsewhere) return null;
       return `a ${view.frame} context without a grant runs with MSR ${hex(rights.msr(view.cpu))} while another holds one`;
@@ -138,9 +139,9 @@ function countMatchesKey(rights: Rights): Invariant {
   return invariant({
     id: 'I6',
     text: 'count > 0 exactly while the device key is open in saved_pkrs; 0 at task exit',
+    suspendedIn: GRANTING,
     boundary(view) {
       if (view.frame !== 'task') return null;
-      if ((view.windows & (UPDATE | ENTRY | SWITCH | GRANT_UPDATE)) !== 0) return null;
       const ref = rights.ref(view.task);
       const saved = rights.saved(view.task);
       if (ref > 0 === rights.isOpen(saved)) return null;
@@ -168,12 +169,13 @@ function nothingOpenWithoutGrant(rights: Rights, device: DeviceRange): Invariant
   return invariant({
     id: 'G',
     text: 'an access outside any grant to a protected mapping faults',
+    suspendedIn: GRANTING,
     boundary(view) {
       if (!isOpenWithoutGrant(rights, view)) return null;
       return `a ${view.frame} context without a grant runs with MSR ${hex(rights.msr(view.cpu))}`;
     },
-    access(view, address) {
-      if (view.grants > 0 || address < device.address) return null;
+    access(view, address, size) {
+      if (view.grants > 0 || address + size <= device.address) return null;
       if (address >= device.address + device.size) return null;
       return `a ${view.frame} context without a grant reached ${formatAddress(address)}`;
     },

@@ -147,6 +147,7 @@ function reportText(result: Exploration): string {
       `  ${result.sitesReached} operation sites reached, ${result.undelivered.length} (site, event) pairs undelivered`,
     );
     for (const { site, event } of result.undelivered) lines.push(`    ${event} at ${site}`);
+    lines.push(...suspendedText(result));
   }
   return `${lines.join('\n')}\n`;
 }
@@ -156,11 +157,22 @@ function boundText({ bound }: Exploration): string {
   return `${cpus} CPU(s), irq ${irq}, nmi ${nmi}, preempt ${preempt}, pageFault ${pageFault}`;
 }
 
+/** One line for each invariant that a window suspended. */
+function suspendedText({ suspended }: Exploration): string[] {
+  const ids = [...new Set(suspended.map(({ invariant }) => invariant))];
+  return ids.map((id) => {
+    const windows = suspended
+      .filter(({ invariant }) => invariant === id)
+      .map(({ window, sites }) => `${window} (${sites} sites)`);
+    return `  ${id} not checked in windows: ${windows.join(', ')}`;
+  });
+}
+
 function toJson(result: Exploration): object {
   const { scenario, revision, repairs, verdict, invariant, message, attributedTo } = result;
   const { events, operations, executions, states, seconds, bound } = result;
-  const { sitesReached, undelivered } = result;
+  const { sitesReached, undelivered, suspended } = result;
   const verdictPart = { scenario, revision, repairs, verdict, invariant, message, attributedTo };
   const countPart = { events, operations, executions, states, seconds, bound };
-  return { ...verdictPart, ...countPart, coverage: { sitesReached, undelivered } };
+  return { ...verdictPart, ...countPart, coverage: { sitesReached, undelivered }, suspended };
 }

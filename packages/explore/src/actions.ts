@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// Steps of a schedule. There are few different ones, so each exists once: a search meets millions.
+
+import { EVENT_KINDS, type EventKind } from './scenario.ts';
+
+/** A step of a schedule: the next operation of a CPU (with the alternative it takes), or an event on it. */
+export interface Action {
+  readonly cpu: number;
+  readonly event: EventKind | null;
+  /** The alternative of a `choose`, or the vector of an irq. */
+  readonly choice: number;
+}
+
+/** The steps of one CPU. */
+export class CpuActions {
+  readonly cpu: number;
+  /** The next operation. */
+  readonly step: Action;
+  /** For each kind of event the actions that deliver it. */
+  readonly events: readonly (readonly Action[])[];
+  readonly #alternatives = new Map<number, Action>();
+
+  constructor(cpu: number, vectors: readonly number[]) {
+    this.cpu = cpu;
+    this.step = { cpu, event: null, choice: 0 };
+    this.events = EVENT_KINDS.map((event) =>
+      (event === 'irq' ? vectors : [0]).map((choice) => ({ cpu, event, choice })),
+    );
+  }
+
+  /** The next operation, which takes an alternative. */
+  alternative(choice: number): Action {
+    let action = this.#alternatives.get(choice);
+    if (action === undefined) {
+      action = { cpu: this.cpu, event: null, choice };
+      this.#alternatives.set(choice, action);
+    }
+    return action;
+  }
+}

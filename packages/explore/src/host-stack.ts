@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// The simulated kernel's functions in a stack of the host.
+
+const MACHINERY =
+  /^(Tries|Column|PerCpu|Machine|Runner)\.|^#?(learn|run)\b|^(new|Object|Array|hostStack)\b/;
+
+const RUNNER = /^Tries\.|^#?run\b/;
+
+/** The host's stack: all of it, where the host lets that be asked for. */
+export function hostStack(): string {
+  const host = Error as unknown as { stackTraceLimit?: number };
+  const limit = host.stackTraceLimit;
+  host.stackTraceLimit = 100;
+  const { stack } = new Error('stack');
+  if (limit !== undefined) host.stackTraceLimit = limit;
+  return stack ?? '';
+}
+
+/** The simulated kernel's functions in a host stack, innermost first, with line and column. */
+export function kernelFunctions(stack: string): string[] {
+  const names: string[] = [];
+  for (const line of stack.split('\n').slice(1)) {
+    const match = /at (?:get |set )?([\w$.#<>]+)(?: \[as [^\]]+\])? \(.*?(\d+):(\d+)\)/.exec(line);
+    if (match?.[1] === undefined) continue;
+    // Whatever runs routines stands under their first frame.
+    if (names.length > 0 && RUNNER.test(match[1])) break;
+    if (MACHINERY.test(match[1])) continue;
+    names.push(`${match[1].replace('#', '')}:${match[2]}`);
+  }
+  return names;
+}
