@@ -176,8 +176,9 @@ export class Machine extends MachineCore {
   wrmsr(msr: number, low: number, high = 0): void {
     const { cpu } = this;
     if (msr === IA32_PKRS && high === 0 && this.unattached && this.features.pks && !cpu.user) {
-      this.registers.pkrs.values[cpu.index] = low;
-      cpu.derivePkrs(low);
+      const value = low >>> 0;
+      this.registers.pkrs.values[cpu.index] = value;
+      cpu.derivePkrs(value);
     } else {
       this.operate(Op.wrmsr, msr, 0, low, high);
     }
@@ -219,16 +220,17 @@ export class Machine extends MachineCore {
 
   /** Saves IF and clears it. */
   pushfCli(): number {
-    if (!this.unattached) return this.operate(Op.pushfCli, 0, 0, 0, 0);
+    const { index, user } = this.cpu;
+    if (user || !this.unattached) return this.operate(Op.pushfCli, 0, 0, 0, 0);
     const { values } = this.registers.interruptFlag;
-    const { index } = this.cpu;
     const flag = values[index] as number;
     values[index] = 0;
     return flag;
   }
 
   popfIf(interruptFlag: number): void {
-    if (this.unattached) this.registers.interruptFlag.values[this.cpu.index] = interruptFlag;
+    const { index, user } = this.cpu;
+    if (!user && this.unattached) this.registers.interruptFlag.values[index] = interruptFlag & 1;
     else this.operate(Op.popfIf, interruptFlag, 0, 0, 0);
   }
 
