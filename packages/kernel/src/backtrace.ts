@@ -7,8 +7,6 @@ export type SymbolNames = Readonly<Record<string, string>>;
 
 /** The kernel's own; modules bring theirs. */
 export const kernelSymbols: SymbolNames = {
-  'Debugfs.read': 'full_proxy_read',
-  'Debugfs.write': 'full_proxy_write',
   'Entry.interrupt': 'common_interrupt',
   'Entry.nmi': 'exc_nmi',
   'Entry.machineCheck': 'exc_machine_check',
@@ -20,6 +18,9 @@ export const kernelSymbols: SymbolNames = {
   'KernelMappings.vmalloc': '__vmalloc',
   'Mutex.lock': 'mutex_lock',
   'Mutex.unlock': 'mutex_unlock',
+  'OpenFile.read': 'full_proxy_read',
+  'OpenFile.release': 'full_proxy_release',
+  'OpenFile.write': 'full_proxy_write',
   'Scheduler.doExit': 'do_exit',
   'Scheduler.preemptScheduleIrq': 'preempt_schedule_irq',
   'Scheduler.schedule': 'schedule',
@@ -50,6 +51,7 @@ const HIDDEN_CLASSES: ReadonlySet<string> = new Set([
   'Mmu',
   'Mutex',
   'Oops',
+  'OpenFile',
   'PerCpu',
   'PhysicalMemory',
   'Preempt',
@@ -125,7 +127,8 @@ function interruptedFrames(frames: readonly string[]): readonly string[] {
   const names: string[] = [];
   let delivering = false;
   for (const frame of frames) {
-    const host = FRAME.exec(frame)?.[1];
+    // Some versions of V8 put the class before a private method, some do not.
+    const host = FRAME.exec(frame)?.[1]?.replace(/^.*#/, '#');
     if (host === undefined) continue;
     if (TASK_BOUNDARY.has(host)) break;
     if (EVENT_DELIVERY.has(host)) delivering = true;

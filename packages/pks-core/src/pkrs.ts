@@ -40,7 +40,12 @@ export const savedPkrsField: FieldDefinition = {
 interface EntryStrategy {
   save(state: EntryState): void;
   restore(state: EntryState): void;
+  /** The words that hold the rights of the interrupted context. */
+  readonly words: readonly number[];
 }
+
+/** Nothing is kept: the interrupted context's rights stay where they are. */
+const NO_ENTRY: EntryStrategy = { words: [], save: () => {}, restore: () => {} };
 
 /** The four copies of a thread's rights that pks-core keeps in step: register, cache, saved value. */
 export class Pkrs {
@@ -49,6 +54,7 @@ export class Pkrs {
   readonly #machine: Machine;
   readonly #kernel: Kernel;
   readonly #checked: boolean = false;
+  #entry: EntryStrategy = NO_ENTRY;
   /** The word of an entry's state that has the interrupted context's rights. */
   #entryWord = -1;
   /** Whether somebody has a key; installed by the allocator. */
@@ -69,6 +75,7 @@ export class Pkrs {
       slots.fork.push((_parent, child) => this.saved.set(child, INIT_PKRS_VALUE));
     }
     const strategy = this.#entryStrategy(kernel.choice('entrySaves'));
+    this.#entry = strategy;
     slots.entrySave.push((state) => strategy.save(state));
     slots.entryRestore.push((state) => strategy.restore(state));
     if (kernel.choice('oopsPkrs') === 'yes') slots.oops.push((regs) => this.#oopsLine(regs));
@@ -137,6 +144,27 @@ export class Pkrs {
     this.#kernel.preempt.enable();
   }
 
+  /**
+   * pks_update_exception, as later revisions call it: changes the rights of the context that an exception
+   * interrupted, which has them back when the handler returns.
+   *
+   * Use it in a key-fault handler that lets the access through; {@link updateProtection} there changes the
+   * handler's own rights only, and the access is refused for ever (I15).
+   *
+   * @example
+   * kernel.slots.keyFault.push((regs) => {
+   *   pkrs.updateException(regs.state, key, 0);
+   *   return true;
+   * });
+   */
+  updateException(state: EntryState, pkey: number, protection: number): void {
+    const { words } = this.#entry;
+    if (words.length === 0) this.changeRights(pkey, protection);
+    for (const word of words) {
+      state.words[word] = getNewPkr(state.words[word] as number, pkey, protection);
+    }
+  }
+
   /** pks_init_task, at exec: the new program starts with INIT. */
   #initTask(reset: string): (task: number) => void {
     const { preempt } = this.#kernel;
@@ -158,7 +186,7 @@ export class Pkrs {
   }
 
   #entryStrategy(choice: string): EntryStrategy {
-    if (choice === 'nothing') return { save: () => {}, restore: () => {} };
+    if (choice === 'nothing') return NO_ENTRY;
     const pkrs = this.#kernel.slots.reserveEntryWord();
     this.#entryWord = pkrs;
     if (choice === 'cache') return this.#saveCache(pkrs);
@@ -171,6 +199,7 @@ export class Pkrs {
   /** idt_save_pkrs and idt_restore_pkrs as posted in RFC V2. */
   #saveCache(pkrs: number): EntryStrategy {
     return {
+      words: [pkrs],
       save: (state) => {
         const value = this.cache.read();
         state.words[pkrs] = value;
@@ -187,6 +216,7 @@ export class Pkrs {
   #saveCacheAndSaved(pkrs: number, saved: number): EntryStrategy {
     const cache = this.#saveCache(pkrs);
     return {
+      words: [pkrs, saved],
       save: (state) => {
         this.#takeSaved(state, saved);
         cache.save(state);
@@ -204,6 +234,7 @@ export class Pkrs {
    */
   #saveRegister(pkrs: number, saved: number, register: number): EntryStrategy {
     return {
+      words: [pkrs, saved, register],
       save: (state) => {
         this.#takeSaved(state, saved);
         state.words[pkrs] = this.cache.read();
