@@ -139,9 +139,10 @@ export class Debugfs {
    *
    * @throws {KernelError} ENOENT, or ENFILE with {@link OPEN_FILES_MAX} files open.
    * @example
-   * const kernel = boot({ modules: [pksCore] });
-   * const file = kernel.debugfs.open('x86/pks_keys_allocated');
-   * file.read(); // => '0: kernel\n'
+   * const { debugfs } = boot();
+   * debugfs.createFile('x86/answer', { mode: 0o400, read: () => '42\n' });
+   * const file = debugfs.open('x86/answer');
+   * file.read(); // => '42\n'
    * file.read(); // => ''
    */
   open(path: string): OpenFile {

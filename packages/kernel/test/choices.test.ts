@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+import { describe, expect, it } from 'vitest';
+import { kernelChoices, resolveChoices, revisionNames } from '../src/index.ts';
+
+const request = { revision: 'reference', repairs: [], sabotages: [], with: {} } as const;
+
+describe("the kernel's choices", () => {
+  it('have a value in every revision, one of those that are listed', () => {
+    for (const revision of revisionNames) {
+      const choices = kernelChoices.revisions[revision];
+      expect(Object.keys(choices)).toEqual(Object.keys(kernelChoices.values));
+      for (const [name, value] of Object.entries(choices)) {
+        expect(kernelChoices.values[name]).toContain(value);
+      }
+    }
+  });
+
+  it('every repair of rfc-v2 sets what reference has, and every sabotage breaks it', () => {
+    const { reference } = kernelChoices.revisions;
+    for (const repair of Object.values(kernelChoices.repairs))
+      expect(reference).toMatchObject(repair);
+    for (const sabotage of Object.values(kernelChoices.sabotages ?? {})) {
+      expect(reference).not.toMatchObject(sabotage);
+    }
+  });
+
+  it('a single value wins over a sabotage, a sabotage over a repair', () => {
+    const sabotaged = { ...request, repairs: ['D-03'], sabotages: ['nmi-uncovered'] };
+    expect(resolveChoices([kernelChoices], sabotaged)['nmiCovered']).toBe('no');
+    const single = { ...sabotaged, with: { nmiCovered: 'yes' } };
+    expect(resolveChoices([kernelChoices], single)['nmiCovered']).toBe('yes');
+  });
+});

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+import { describe, expect, it } from 'vitest';
+import { TaskState, TIF_WORK_CTXSW } from '../src/index.ts';
+import { booted, reported } from './support.ts';
+
+describe('schedule', () => {
+  it('takes runnable tasks in turn', () => {
+    const { kernel, notes } = booted();
+    const spin = (id: number) => () => {
+      for (let i = 0; i < 3; i++) {
+        notes.add(id);
+        kernel.sched.schedule();
+      }
+    };
+    kernel.call(() => {
+      kernel.spawn('A', spin(1));
+      kernel.spawn('B', spin(2));
+      kernel.spawn('C', spin(3));
+    });
+    kernel.run();
+    expect(notes.all).toEqual([1, 2, 3, 1, 2, 3, 1, 2, 3]);
+  });
+
+  it('comes back at once where there is nobody else', () => {
+    const { kernel } = booted();
+    expect(kernel.call(() => kernel.sched.yield())).toBe(false);
+    kernel.call(() => kernel.spawn('A', () => {}));
+    expect(kernel.call(() => kernel.sched.yield())).toBe(true);
+  });
+
+  it('with preemption off says BUG and keeps the count of the task, not of the CPU', () => {
+    const { kernel, notes } = booted();
+    function sleepyDriver(): void {
+      kernel.preempt.disable();
+      kernel.sched.schedule();
+      notes.add(kernel.preempt.count.read());
+      kernel.preempt.enable();
+    }
+    kernel.call(() => {
+      kernel.spawn('A', sleepyDriver);
+      kernel.spawn('B', () => notes.add(kernel.preempt.count.read()));
+    });
+    kernel.run();
+    expect(reported(kernel)).toEqual([
+      'BUG: scheduling while atomic: A/2/0x00000001',
+      'Call Trace:',
+      ' __schedule',
+      ' schedule',
+      ' sleepy_driver',
+    ]);
+    expect([...notes.all].sort()).toEqual([0, 1]);
+    expect(kernel.preempt.count.column.values[0]).toBe(0);
+  });
+});
+
+describe('the switch hook', () => {
+  const switches = (schedHook: string, flagged: boolean): readonly number[] => {
+    const { kernel, notes } = booted({
+      with: { schedHook },
+      modules: [
+        {
+          name: 'hook',
+          revisions: { 'rfc-v2': {}, reference: {} },
+          values: {},
+          repairs: {},
+          create(k) {
+            k.slots.switchIn.push((next) => hook(next));
+          },
+        },
+      ],
+    });
+    function hook(next: number): void {
+      notes.add(next === kernel.tasks.currentOfCpu.read() ? 1 : 2);
+    }
+    kernel.call(() => {
+      const task = kernel.spawn('A', () => {});
+      if (flagged) kernel.tasks.tif.set(task, TIF_WORK_CTXSW);
+    });
+    const before = notes.all.length;
+    kernel.run();
+    return notes.all.slice(before);
+  };
+
+  it('on the slow path only is not called between tasks without work flags (D-08)', () => {
+    expect(switches('xtraOnly', false)).toEqual([]);
+    expect(switches('xtraOnly', true)).not.toEqual([]);
+  });
+
+  it('at the end of the switch is called for every task, after `current` is set', () => {
+    expect(new Set(switches('switchEnd', false))).toEqual(new Set([1]));
+  });
+
+  it('before `current` is set sees the previous task there', () => {
+    expect(switches('beforeCurrent', false)).toContain(2);
+  });
+});
+
+describe('exit', () => {
+  it('calls the exit slots with the task, which is dead afterwards', () => {
+    const { kernel, notes } = booted();
+    kernel.slots.exit.push((task) => notes.add(task));
+    const task = kernel.call(() => kernel.spawn('A', () => {}));
+    kernel.run();
+    expect(notes.all).toEqual([task]);
+    expect(kernel.tasks.state.values[task]).toBe(TaskState.dead);
+    expect(kernel.tasks.onCpu.values[task]).toBe(0);
+  });
+});
+
+describe('sleeping', () => {
+  it('until a cell holds a value wakes when another task stores it', () => {
+    const { kernel, notes } = booted();
+    const flag = kernel.machine.column({
+      name: 'test.flag',
+      type: 'u32',
+      initial: 0,
+      per: 'global',
+    });
+    kernel.call(() => {
+      kernel.spawn('sleeper', () => {
+        kernel.sched.sleepUntil(flag, 0, 1);
+        notes.add(2);
+      });
+      kernel.spawn('waker', () => {
+        notes.add(1);
+        flag.set(0, 1);
+      });
+    });
+    kernel.run();
+    expect(notes.all).toEqual([1, 2]);
+  });
+});
