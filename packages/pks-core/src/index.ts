@@ -15,3 +15,17 @@ export {
 } from './pkr.ts';
 export { Pkrs, pkrsCacheField, savedPkrsField } from './pkrs.ts';
 export { type Pks, pksCore } from './pks.ts';
+export { PksTest, pksTest, pksTestChoices, RUN_PKS } from './pks-test.ts';
+export {
+  ACCESS_ROWS,
+  AccessTest,
+  faultCountField,
+  type TestHandler,
+  testArmedKeyField,
+} from './pks-test-access.ts';
+export {
+  TestContexts,
+  testCpuEnabledField,
+  testPassField,
+  testPkeyField,
+} from './pks-test-context.ts';
