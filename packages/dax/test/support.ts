@@ -8,7 +8,7 @@ import { pksCore } from '@pkslab/pks-core';
 import { PAGE_SIZE } from '@pkslab/x86-cpu';
 import { type Dax, type DaxDevice, type DaxOperations, dax } from '../src/index.ts';
 
-export const BASE = 0x1_0000_0000;
+const BASE = 0x1_0000_0000;
 export const PAGES = 1024;
 
 export interface Rig {

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// The driver's own code under every interleaving of the events that each test states.
+
+import { dax } from '@pkslab/dax';
+import { type Budget, explore, invariant, type Scenario, scenario } from '@pkslab/explore';
+import { boot, type Kernel, Mark } from '@pkslab/kernel';
+import { kmap } from '@pkslab/kmap';
+import { memremap } from '@pkslab/memremap';
+import { pksCore } from '@pkslab/pks-core';
+import { describe, expect, it } from 'vitest';
+import { memoryMedia, type PmemDevice, pmem } from '../src/index.ts';
+import { MIB } from './support.ts';
+
+/** No oops and no WARN: every call here is legal. */
+const legal = invariant({
+  id: 'I16',
+  text: 'no oops, panic, WARN or deadlock in a scenario whose calls are all legal',
+  mark: (_view, id) => (id === Mark.complaint ? 'a complaint' : null),
+});
+
+/** Tasks that use one device; a failed call is a WARN. */
+function pmemScenario(
+  budget: Budget,
+  ...calls: ((device: PmemDevice, kernel: Kernel, buffer: Uint8Array) => number)[]
+): Scenario {
+  return scenario({
+    name: 'pmem',
+    title: 'tasks read and write a pmem device',
+    budget,
+    setup: (request) => {
+      const modules = [pksCore, memremap, kmap, dax, pmem];
+      const kernel = boot({ ...request, cpus: 1, memory: 8 * MIB, tasks: 12, modules });
+      const device = kernel.module(pmem).attachDisk({ media: memoryMedia(2 * MIB) });
+      const tasks = calls.map((call, i) => {
+        const buffer = new Uint8Array(8);
+        return kernel.spawn(`task${i}`, () => {
+          if (call(device, kernel, buffer) !== 0) kernel.oops.warn('pmem: a legal call failed');
+        });
+      });
+      return { kernel, tasks, invariants: [legal], vectors: [0x20] };
+    },
+  });
+}
+
+const none: Budget = { irq: 0, nmi: 0, preempt: 0, pageFault: 0 };
+const read = (device: PmemDevice, _kernel: Kernel, buffer: Uint8Array) => device.read(64, buffer);
+const write = (device: PmemDevice, _kernel: Kernel, buffer: Uint8Array) => device.write(0, buffer);
+
+describe('reads and writes', () => {
+  it('succeed under one interrupt and one NMI anywhere', () => {
+    const found = explore(pmemScenario({ ...none, irq: 1, nmi: 1 }, write));
+    expect(found).toMatchObject({ verdict: 'holds', message: null });
+    expect(found.states).toBeGreaterThan(500);
+  });
+
+  it('succeed for two tasks that preempt each other anywhere', () => {
+    expect(explore(pmemScenario({ ...none, preempt: 1 }, read, write))).toMatchObject({
+      verdict: 'holds',
+      message: null,
+    });
+  });
+
+  it('leave the device open in RFC V2 after one interrupt, and not where D-01 is repaired', () => {
+    for (const call of [read, write]) {
+      const guest: typeof read = (device, kernel, buffer) => {
+        const error = call(device, kernel, buffer);
+        // A stray store by anybody, once the call is over.
+        return kernel.machine.tryStore32(device.address, 1) ? error : 1;
+      };
+      const scenario = pmemScenario({ ...none, irq: 1 }, guest);
+      const found = explore(scenario, { revision: 'rfc-v2' });
+      expect(found).toMatchObject({ verdict: 'violated', events: 1, attributedTo: 'D-01' });
+      expect(explore(scenario)).toMatchObject({ verdict: 'holds' });
+    }
+  });
+});
