@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
+import { boot } from '@pkslab/kernel';
 import { describe, expect, it } from 'vitest';
 import { RequestQueues } from '../src/request-queue.ts';
-import { bootStack } from './support.ts';
 
 describe('RequestQueues', () => {
-  const kernel = bootStack();
-  // Device 15 of the loaded driver's cells, which has none.
+  const kernel = boot({ cpus: 2 });
   const queues = new RequestQueues(kernel, 16);
 
   it('let nobody in once the queue is dying, and say so once', () => {
