@@ -10,6 +10,8 @@ import type { ChoiceSlice } from '@pkslab/kernel';
  * - `countCheck` — whether exec and exit look at the count, which must be 0 there (I6).
  * - `branchGet` — when memremap_pages takes the static branch: first, and never gives it back on an error
  *   path [PATCH 12/17], or once the range is its own.
+ * - `branchFlip` — what becomes of a section during which the static branch changes: `ignored` as posted, so
+ *   that its disable ends what was never begun, or never comes; `counted`: it ends as it began.
  * - `mapKey` — whether the key reaches the mapping (`dropped` is for sabotage).
  */
 export const memremapChoices: ChoiceSlice = {
@@ -20,6 +22,7 @@ export const memremapChoices: ChoiceSlice = {
       underflow: 'wraps',
       countCheck: 'none',
       branchGet: 'first',
+      branchFlip: 'ignored',
       mapKey: 'mapped',
     },
     reference: {
@@ -28,6 +31,7 @@ export const memremapChoices: ChoiceSlice = {
       underflow: 'warns',
       countCheck: 'warns',
       branchGet: 'whenReserved',
+      branchFlip: 'counted',
       mapKey: 'mapped',
     },
   },
@@ -37,12 +41,14 @@ export const memremapChoices: ChoiceSlice = {
     underflow: ['wraps', 'warns'],
     countCheck: ['none', 'warns'],
     branchGet: ['first', 'whenReserved'],
+    branchFlip: ['ignored', 'counted'],
     mapKey: ['mapped', 'dropped'],
   },
-  repairs: { 'D-22': { underflow: 'warns' } },
+  repairs: { 'D-22': { underflow: 'warns' }, 'branch-flips': { branchFlip: 'counted' } },
   sabotages: {
     'count-not-nested': { countNesting: 'flat' },
     'count-borrowed': { entryCount: 'borrowed' },
+    'branch-flip-ignored': { branchFlip: 'ignored' },
     'key-not-mapped': { mapKey: 'dropped' },
   },
 };

@@ -27,6 +27,14 @@ export const devPageAccessRefField: FieldDefinition = {
   per: 'task',
 };
 
+/** Enables that are open and opened nothing, because nothing was protected yet. */
+const unprotectedRefField: FieldDefinition = {
+  name: 'dev_page_unprotected_ref',
+  type: 'u32',
+  initial: 0,
+  per: 'task',
+};
+
 const devPagePkeyField: FieldDefinition = {
   name: 'dev_page_pkey',
   type: 'i32',
@@ -44,6 +52,8 @@ export class DevAccess {
   readonly #pks: Pks;
   readonly #nested: boolean;
   readonly #warns: boolean;
+  /** Sections from before the static branch; null where the revision does not count them. */
+  readonly #unprotected: Column | null;
 
   constructor(kernel: Kernel, pks: Pks) {
     this.#kernel = kernel;
@@ -54,6 +64,8 @@ export class DevAccess {
     this.branch = kernel.staticKey(devProtectionStaticKey);
     this.#nested = kernel.choice('countNesting') === 'nested';
     this.#warns = kernel.choice('underflow') === 'warns';
+    const counted = kernel.choice('branchFlip') === 'counted';
+    this.#unprotected = counted ? kernel.machine.column(unprotectedRefField) : null;
     // One key for all device memory, allocated once and never freed; without one, protection is off.
     kernel.initcall('subsys', () => {
       const key = pks.keys.alloc('Device Memory');
@@ -87,8 +99,11 @@ export class DevAccess {
    * kernel.call(() => kernel.machine.tryStore32(address, 1)); // => false
    */
   enable(): void {
-    if (!this.branch.enabled) return;
     const { current } = this.#kernel.tasks;
+    if (!this.branch.enabled) {
+      this.#unprotected?.add(current, 1);
+      return;
+    }
     this.#machine.mark(Mark.grantUpdate, 1);
     const flags = this.#machine.pushfCli();
     const ref = this.ref.get(current);
@@ -108,8 +123,8 @@ export class DevAccess {
    * @returns false where there was nothing to end
    */
   disable(): boolean {
-    if (!this.branch.enabled) return false;
     const { current } = this.#kernel.tasks;
+    if (this.#endsUnprotected(current)) return false;
     this.#machine.mark(Mark.grant, 0);
     this.#machine.mark(Mark.grantUpdate, 1);
     const flags = this.#machine.pushfCli();
@@ -126,6 +141,16 @@ export class DevAccess {
     this.#machine.popfIf(flags);
     this.#machine.mark(Mark.grantUpdate, 0);
     return !surplus;
+  }
+
+  /** Whether a disable ends a section that opened nothing: the branch may have changed since its enable. */
+  #endsUnprotected(current: number): boolean {
+    if (this.#unprotected === null) return !this.branch.enabled;
+    // Inner sections end first, and those that did open something are counted by `ref`.
+    if (this.ref.get(current) !== 0) return false;
+    if (this.#unprotected.get(current) === 0) return !this.branch.enabled;
+    this.#unprotected.add(current, -1);
+    return true;
   }
 
   /** A program, and a task, ends without a grant: what is still open is closed, and reported. */
