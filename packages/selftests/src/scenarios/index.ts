@@ -14,6 +14,7 @@ import {
   preemptInSection,
   strayStore,
 } from './sections.ts';
+import { attachFirst, attachSecond, detachLast } from './two-cpus.ts';
 
 /** Every scenario, smallest first. */
 export const scenarios: readonly Scenario[] = Object.freeze([
@@ -26,5 +27,8 @@ export const scenarios: readonly Scenario[] = Object.freeze([
   nestedSections,
   strayStore,
   forkInSection,
+  attachFirst,
+  detachLast,
+  attachSecond,
   everything,
 ]);

@@ -3,12 +3,21 @@
 
 import { boot, type Kernel, type RevisionRequest } from '@pkslab/kernel';
 import { type Kmap, kmap } from '@pkslab/kmap';
-import { MemoryType, type Memremap, memremap, PGMAP_PROT_ENABLED } from '@pkslab/memremap';
+import {
+  MemoryType,
+  type Memremap,
+  memremap,
+  type PagemapRequest,
+  PGMAP_PROT_ENABLED,
+} from '@pkslab/memremap';
 import { pksCore } from '@pkslab/pks-core';
-import { CHUNK_SIZE } from '@pkslab/x86-cpu';
+import { CHUNK_SIZE, PAGE_SIZE } from '@pkslab/x86-cpu';
+import type { DeviceRange } from '../invariants.ts';
 
 /** Where the scenarios' device memory lies. */
 const DEVICE_BASE = 0x1_0000_0000;
+/** And a second device's, in the next memory section. */
+export const SECOND_DEVICE_BASE = 0x1_0800_0000;
 
 /** Device memory that keeps nothing: scenarios are about rights. */
 const NO_MEDIA = { read(): void {}, write(): void {} };
@@ -24,8 +33,24 @@ export interface SmallStack {
   readonly size: number;
 }
 
+export interface BareStack {
+  readonly kernel: Kernel;
+  readonly memremap: Memremap;
+  /** The request that attaches the device, and the addresses that it will have. */
+  readonly device: PagemapRequest;
+  readonly range: DeviceRange;
+}
+
 /** Boots a kernel with one protected device of 2 MiB attached. */
 export function smallStack(request: RevisionRequest, cpus = 1): SmallStack {
+  const { kernel, memremap: devices, device, range } = bareStack(request, cpus);
+  devices.pagemaps.memremapPages(device);
+  const pfn = DEVICE_BASE / PAGE_SIZE;
+  return { kernel, memremap: devices, kmap: kernel.module(kmap), pfn, ...range };
+}
+
+/** A kernel with a device of 2 MiB that nobody has attached yet. */
+export function bareStack(request: RevisionRequest, cpus: number): BareStack {
   const kernel = boot({
     ...request,
     cpus,
@@ -33,21 +58,13 @@ export function smallStack(request: RevisionRequest, cpus = 1): SmallStack {
     tasks: 12,
     modules: [pksCore, memremap, kmap],
   });
-  kernel.machine.memory.addRegion(DEVICE_BASE, CHUNK_SIZE, NO_MEDIA);
-  const device = kernel.module(memremap);
-  const map = device.pagemaps.memremapPages({
-    physical: DEVICE_BASE,
-    size: CHUNK_SIZE,
-    type: MemoryType.fsDax,
-    flags: PGMAP_PROT_ENABLED,
-  });
-  const pfn = DEVICE_BASE / 4096;
-  return {
-    kernel,
-    memremap: device,
-    kmap: kernel.module(kmap),
-    pfn,
-    address: map.address,
-    size: CHUNK_SIZE,
-  };
+  const device = addDevice(kernel, DEVICE_BASE);
+  const range = { address: kernel.mm.directAddress(DEVICE_BASE), size: CHUNK_SIZE };
+  return { kernel, memremap: kernel.module(memremap), device, range };
+}
+
+/** Puts a device of 2 MiB into the machine: the request that attaches it, protected. */
+export function addDevice(kernel: Kernel, physical: number): PagemapRequest {
+  kernel.machine.memory.addRegion(physical, CHUNK_SIZE, NO_MEDIA);
+  return { physical, size: CHUNK_SIZE, type: MemoryType.fsDax, flags: PGMAP_PROT_ENABLED };
 }
