@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+import { EINVAL, ENOSPC, RESCHEDULE_VECTOR, type Runner } from '@pkslab/kernel';
+import { describe, expect, it } from 'vitest';
+import { atEveryBoundary } from '../../../scripts/testing/boundaries.ts';
+import { OPEN_KEY_1, pkrsOf, reported, withPks } from './support.ts';
+
+const FILE = 'x86/pks_keys_allocated';
+
+describe('pks_key_alloc', () => {
+  it('gives 1, 2, … 15 and then -ENOSPC, and says for whom there was none', () => {
+    const { kernel, keys } = withPks();
+    const got = kernel.call(() =>
+      Array.from({ length: 17 }, (_, i) => keys.alloc(`user ${i + 1}`)),
+    );
+    const expected = Array.from({ length: 15 }, (_, i) => i + 1);
+    expect(got).toEqual([...expected, -ENOSPC, -ENOSPC]);
+    expect(reported(kernel)).toEqual([
+      'x86/pkeys: Cannot allocate supervisor key for user 16.',
+      'x86/pkeys: Cannot allocate supervisor key for user 17.',
+    ]);
+  });
+
+  it('always gives the lowest free key', () => {
+    const { kernel, keys } = withPks();
+    const got = kernel.call(() => {
+      for (let i = 0; i < 5; i++) keys.alloc('x');
+      keys.free(4);
+      keys.free(2);
+      return [keys.alloc('y'), keys.alloc('z'), keys.alloc('w')];
+    });
+    expect(got).toEqual([2, 4, 6]);
+  });
+
+  it('gives -EINVAL without PKS, and there is no file then', () => {
+    const { kernel, keys } = withPks({ features: { pks: false } });
+    expect(kernel.call(() => keys.alloc('x'))).toBe(-EINVAL);
+    kernel.call(() => keys.free(1));
+    expect(kernel.debugfs.list()).toEqual([]);
+  });
+
+  it('gives two tasks two keys, wherever one is preempted', () => {
+    atEveryBoundary<Runner>(
+      (runner) => runner.interrupt(RESCHEDULE_VECTOR),
+      (source) => {
+        const { kernel, keys } = withPks();
+        kernel.call(() => {
+          kernel.spawn('A', () => keys.alloc('A'));
+          kernel.spawn('B', () => keys.alloc('B'));
+        });
+        kernel.runner.attach(source);
+        kernel.run();
+        kernel.runner.attach(null);
+        const text = kernel.call(() => kernel.debugfs.read(FILE));
+        expect(text.split('\n').sort()).toEqual(
+          expect.arrayContaining(['0: kernel', expect.stringMatching(/^1: [AB]$/)]),
+        );
+        expect(text).toMatch(/: A\n/);
+        expect(text).toMatch(/: B\n/);
+      },
+    );
+  });
+
+  it('says so where it may not sleep', () => {
+    const { kernel, keys } = withPks();
+    kernel.call(() => {
+      kernel.preempt.disable();
+      keys.alloc('x');
+      kernel.preempt.enable();
+    });
+    expect(reported(kernel)[0]).toBe(
+      'BUG: sleeping function called from invalid context at pks_key_alloc',
+    );
+  });
+});
+
+describe('pks_keys_allocated', () => {
+  it('has mode 0400 and one line for each key', () => {
+    const { kernel, keys } = withPks();
+    expect(kernel.debugfs.mode(FILE)).toBe(0o400);
+    kernel.call(() => keys.alloc('Device Memory'));
+    expect(kernel.call(() => kernel.debugfs.read(FILE))).toBe('0: kernel\n1: Device Memory\n');
+    kernel.call(() => keys.free(1));
+    expect(kernel.call(() => kernel.debugfs.read(FILE))).toBe('0: kernel\n');
+  });
+});
+
+describe('pks_key_free', () => {
+  it('closes the key in the calling thread', () => {
+    const { kernel, keys, pkrs } = withPks();
+    kernel.call(() => pkrs.updateProtection(keys.alloc('x'), 0));
+    expect(pkrsOf(kernel)).toBe(OPEN_KEY_1);
+    kernel.call(() => keys.free(1));
+    expect(pkrsOf(kernel)).toBe(0x5555_5554);
+  });
+
+  it.each([0, -1, 16])('of %d, which is no key of a driver, does nothing', (key) => {
+    const { kernel, keys } = withPks();
+    kernel.call(() => keys.free(key));
+    expect(reported(kernel)).toEqual([]);
+    expect(kernel.call(() => kernel.debugfs.read(FILE))).toBe('0: kernel\n');
+  });
+
+  it('twice is a WARN with the caller under reference, and nothing under rfc-v2', () => {
+    const twice = (revision: 'reference' | 'rfc-v2') => {
+      const { kernel, keys } = withPks({ revision });
+      function carelessDriver(): void {
+        const key = keys.alloc('careless');
+        keys.free(key);
+        keys.free(key);
+      }
+      kernel.call(carelessDriver);
+      return reported(kernel);
+    };
+    expect(twice('reference').slice(1, 6)).toEqual([
+      'x86/pkeys: free of key 1, which is not allocated',
+      'WARNING: CPU: 0 PID: 1 at pks_key_free',
+      'CPU: 0 PID: 1 Comm: host',
+      'Call Trace:',
+      ' pks_key_free',
+    ]);
+    expect(twice('reference')).toContain(' careless_driver');
+    expect(twice('rfc-v2')).toEqual([]);
+  });
+
+  it("of another's key is refused under reference, and takes it away under rfc-v2", () => {
+    const steal = (revision: 'reference' | 'rfc-v2') => {
+      const { kernel, keys } = withPks({ revision });
+      kernel.call(() => keys.free(keys.alloc('owner'), 'thief'));
+      return { log: reported(kernel), text: kernel.call(() => keys.showAllocated()) };
+    };
+    expect(steal('reference').log[1]).toBe(
+      'x86/pkeys: free of key 1, which belongs to owner, not to thief',
+    );
+    expect(steal('reference').text).toBe('0: kernel\n1: owner\n');
+    expect(steal('rfc-v2')).toEqual({ log: [], text: '0: kernel\n' });
+  });
+
+  it('of a kept key is refused under reference', () => {
+    const { kernel, keys } = withPks();
+    kernel.call(() => {
+      const key = keys.alloc('for ever');
+      keys.keep(key);
+      keys.free(key, 'for ever');
+    });
+    expect(reported(kernel)[1]).toBe('x86/pkeys: free of key 1, which for ever never gives back');
+    expect(kernel.call(() => keys.showAllocated())).toBe('0: kernel\n1: for ever\n');
+  });
+});
