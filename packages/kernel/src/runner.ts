@@ -322,7 +322,7 @@ export class Runner implements OperationHook {
   #hasWork(cpu: number): boolean {
     const task = this.#stackOf[cpu] as number;
     if (task === this.#host && this.#hostCall === null) return false;
-    return task !== cpu || this.#threadOf(task).log.length > 0 || this.#sched.anyoneWaits;
+    return task !== cpu || this.#threadOf(task).log.length > 0 || this.#sched.anyoneWaitsFor(cpu);
   }
 
   #turn(cpu: number, boundaries: number): boolean {
@@ -429,7 +429,8 @@ export class Runner implements OperationHook {
   /** Makes the host's task current on CPU 0, in a new task if the last one was killed. */
   #enterHost(name: string): void {
     if (this.#host >= 0 && this.#tasks.state.values[this.#host] !== TaskState.dead) return;
-    const code: TaskCode = { name, calls: [] };
+    // The host goes on where it called: on CPU 0, whoever ran there meanwhile.
+    const code: TaskCode = { name, calls: [], cpu: 0 };
     const hook = this.#machine.hook;
     // No task runs this: it must not get into anybody's record.
     this.#machine.hook = null;

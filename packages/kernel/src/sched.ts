@@ -49,16 +49,17 @@ export class Scheduler {
   #runnable(prev: number): readonly number[] {
     const { onCpu } = this.#tasks;
     const cpus = this.#machine.cpus.length;
+    const cpu = this.#machine.cpu.index;
     const after: number[] = [];
     const before: number[] = [];
     for (let task = cpus; task < onCpu.values.length; task++) {
-      if (onCpu.values[task] !== 0 || !this.#tasks.isReady(task)) continue;
+      if (!this.#waitsFor(task, cpu)) continue;
       (task > prev ? after : before).push(task);
     }
     // In turn: a task that yields over and over must not keep the CPU between itself and the first.
     if (after.length + before.length > 0) return [...after, ...before];
     if (prev >= cpus && this.#tasks.isReady(prev)) return [prev];
-    return [this.#machine.cpu.index];
+    return [cpu];
   }
 
   /** Whether the executing CPU must not switch: read with the choice, which is one step. */
@@ -71,13 +72,24 @@ export class Scheduler {
     this.#tasks.state.poke(next, TaskState.running);
   }
 
-  /** Whether any task waits for a CPU. */
+  /** Whether any task waits for the executing CPU. */
   get anyoneWaits(): boolean {
+    return this.anyoneWaitsFor(this.#machine.cpu.index);
+  }
+
+  anyoneWaitsFor(cpu: number): boolean {
     const { onCpu } = this.#tasks;
     for (let task = this.#machine.cpus.length; task < onCpu.values.length; task++) {
-      if (onCpu.values[task] === 0 && this.#tasks.isReady(task)) return true;
+      if (this.#waitsFor(task, cpu)) return true;
     }
     return false;
+  }
+
+  #waitsFor(task: number, cpu: number): boolean {
+    const { onCpu } = this.#tasks;
+    return (
+      onCpu.values[task] === 0 && this.#tasks.isReady(task) && this.#tasks.allowedOn(task, cpu)
+    );
   }
 
   /** schedule(): gives up the CPU; returns when the task is switched in again. */

@@ -69,6 +69,8 @@ export interface TaskCode {
   readonly calls: readonly (() => void)[];
   /** The idle task of a CPU repeats its calls for ever. */
   readonly loop?: boolean;
+  /** kthread_bind: the only CPU that it runs on. */
+  readonly cpu?: number;
 }
 
 export class Tasks {
@@ -117,6 +119,12 @@ export class Tasks {
   /** Whether a slot was ever taken. */
   exists(task: number): boolean {
     return this.#code[task] !== undefined;
+  }
+
+  /** cpus_allowed: whether a task may run on a CPU. */
+  allowedOn(task: number, cpu: number): boolean {
+    const bound = this.#code[task]?.cpu;
+    return bound === undefined || bound === cpu;
   }
 
   /** What a task is called in reports: comm/index. */

@@ -9,8 +9,8 @@ import type { Disk } from './disk.ts';
 import type { Extent } from './layout.ts';
 
 /**
- * Reads of the mapped extent go by direct access, as a file system with DAX does; everything else goes through
- * the block driver. A call may be unwound and run again, so its code touches nothing but the machine.
+ * Reads of the mapped extent go by direct access, as a file system with DAX does, other reads by kmap, writes
+ * through the block driver. A call may be unwound and run again, so its code touches nothing but the machine.
  */
 export class StackDisk implements Disk {
   readonly size: number;
@@ -29,7 +29,7 @@ export class StackDisk implements Disk {
     const { start, size } = this.#mapped;
     const mapped = offset >= start && offset + into.length <= start + size;
     return this.#stack.kernel.call(() =>
-      mapped ? this.#readDirect(offset, into) : this.#device.read(offset, into),
+      mapped ? this.#readDirect(offset, into) : this.#readMapped(offset, into),
     );
   }
 
@@ -47,6 +47,22 @@ export class StackDisk implements Disk {
     const status = this.#copyDirect(offset, into);
     dax.readUnlock(id);
     return status;
+  }
+
+  /** kmap of one page after the other. */
+  #readMapped(offset: number, into: Uint8Array): number {
+    const { kmap, kernel } = this.#stack;
+    for (let done = 0; done < into.length; ) {
+      const at = this.#device.physical + offset + done;
+      const within = at % PAGE_SIZE;
+      const length = Math.min(into.length - done, PAGE_SIZE - within);
+      const pfn = Math.floor(at / PAGE_SIZE);
+      const page = kmap.kmap(pfn);
+      kernel.machine.copyOut(page + within, into, done, length);
+      kmap.kunmap(pfn);
+      done += length;
+    }
+    return 0;
   }
 
   /** The first line by kmap, nested in dax_read_lock, and the rest by the address that dax gave. */

@@ -7,7 +7,7 @@ import type { Column } from '@pkslab/x86-cpu';
 /** The buggy device's interrupt vector. */
 export const STRAY_VECTOR = 0x41;
 
-/** Threads of the driver: one for each CPU of the demo. */
+/** Threads of the driver: one bound to each CPU of the demo. */
 const THREADS = 2;
 
 /** Where stray write number `n` goes and what it writes: pure, since a handler may be run again. */
@@ -56,7 +56,8 @@ export class StrayDriver {
   /** Starts the driver's threads; they sleep until woken. */
   startThreads(): void {
     for (let i = 0; i < THREADS; i++) {
-      this.#kernel.spawnCode({ name: `stray/${i}`, calls: [() => this.#thread(i)], loop: true });
+      const calls = [() => this.#thread(i)];
+      this.#kernel.spawnCode({ name: `stray/${i}`, calls, loop: true, cpu: i });
     }
   }
 
