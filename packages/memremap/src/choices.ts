@@ -10,8 +10,9 @@ import type { ChoiceSlice } from '@pkslab/kernel';
  * - `countCheck` — whether exec and exit look at the count, which must be 0 there (I6).
  * - `branchGet` — when memremap_pages takes the static branch: first, and never gives it back on an error
  *   path [PATCH 12/17], or once the range is its own.
- * - `branchFlip` — what becomes of a section during which the static branch changes: `ignored` as posted, so
- *   that its disable ends what was never begun, or never comes; `counted`: it ends as it began.
+ * - `accessGate` — when enable and disable do nothing: while the static branch is off, as posted, so that a
+ *   section during which the first device comes or the last one goes ends otherwise than it began; or only
+ *   where there is no device key, so that count and key always move together.
  * - `mapKey` — whether the key reaches the mapping (`dropped` is for sabotage).
  */
 export const memremapChoices: ChoiceSlice = {
@@ -22,7 +23,7 @@ export const memremapChoices: ChoiceSlice = {
       underflow: 'wraps',
       countCheck: 'none',
       branchGet: 'first',
-      branchFlip: 'ignored',
+      accessGate: 'staticBranch',
       mapKey: 'mapped',
     },
     reference: {
@@ -31,7 +32,7 @@ export const memremapChoices: ChoiceSlice = {
       underflow: 'warns',
       countCheck: 'warns',
       branchGet: 'whenReserved',
-      branchFlip: 'counted',
+      accessGate: 'key',
       mapKey: 'mapped',
     },
   },
@@ -41,14 +42,14 @@ export const memremapChoices: ChoiceSlice = {
     underflow: ['wraps', 'warns'],
     countCheck: ['none', 'warns'],
     branchGet: ['first', 'whenReserved'],
-    branchFlip: ['ignored', 'counted'],
+    accessGate: ['staticBranch', 'key'],
     mapKey: ['mapped', 'dropped'],
   },
-  repairs: { 'D-22': { underflow: 'warns' }, 'branch-flips': { branchFlip: 'counted' } },
+  repairs: { 'D-22': { underflow: 'warns' }, 'branch-flips': { accessGate: 'key' } },
   sabotages: {
     'count-not-nested': { countNesting: 'flat' },
     'count-borrowed': { entryCount: 'borrowed' },
-    'branch-flip-ignored': { branchFlip: 'ignored' },
+    'access-gated-by-branch': { accessGate: 'staticBranch' },
     'key-not-mapped': { mapKey: 'dropped' },
   },
 };

@@ -27,14 +27,6 @@ export const devPageAccessRefField: FieldDefinition = {
   per: 'task',
 };
 
-/** Enables that are open and opened nothing, because nothing was protected yet. */
-const unprotectedRefField: FieldDefinition = {
-  name: 'dev_page_unprotected_ref',
-  type: 'u32',
-  initial: 0,
-  per: 'task',
-};
-
 const devPagePkeyField: FieldDefinition = {
   name: 'dev_page_pkey',
   type: 'i32',
@@ -52,8 +44,8 @@ export class DevAccess {
   readonly #pks: Pks;
   readonly #nested: boolean;
   readonly #warns: boolean;
-  /** Sections from before the static branch; null where the revision does not count them. */
-  readonly #unprotected: Column | null;
+  /** enable and disable act whenever there is a key, not only while the static branch is on. */
+  readonly #gatedByKey: boolean;
 
   constructor(kernel: Kernel, pks: Pks) {
     this.#kernel = kernel;
@@ -64,8 +56,7 @@ export class DevAccess {
     this.branch = kernel.staticKey(devProtectionStaticKey);
     this.#nested = kernel.choice('countNesting') === 'nested';
     this.#warns = kernel.choice('underflow') === 'warns';
-    const counted = kernel.choice('branchFlip') === 'counted';
-    this.#unprotected = counted ? kernel.machine.column(unprotectedRefField) : null;
+    this.#gatedByKey = kernel.choice('accessGate') === 'key';
     // One key for all device memory, allocated once and never freed; without one, protection is off.
     kernel.initcall('subsys', () => {
       const key = pks.keys.alloc('Device Memory');
@@ -84,8 +75,8 @@ export class DevAccess {
   /**
    * dev_access_enable: the calling context may touch protected device memory. Any context; nests.
    *
-   * Use it around each use of a device mapping, and end it with {@link disable} on every path. It is free
-   * while nothing is protected. [PATCH 12/17] memremap: Add zone device access protection
+   * Use it around each use of a device mapping, and end it with {@link disable} on every path.
+   * [PATCH 12/17] memremap: Add zone device access protection
    *
    * @example
    * const kernel = boot({ modules: [pksCore, memremap] });
@@ -99,11 +90,8 @@ export class DevAccess {
    * kernel.call(() => kernel.machine.tryStore32(address, 1)); // => false
    */
   enable(): void {
+    if (!this.#acts) return;
     const { current } = this.#kernel.tasks;
-    if (!this.branch.enabled) {
-      this.#unprotected?.add(current, 1);
-      return;
-    }
     this.#machine.mark(Mark.grantUpdate, 1);
     const flags = this.#machine.pushfCli();
     const ref = this.ref.get(current);
@@ -123,8 +111,8 @@ export class DevAccess {
    * @returns false where there was nothing to end
    */
   disable(): boolean {
+    if (!this.#acts) return false;
     const { current } = this.#kernel.tasks;
-    if (this.#endsUnprotected(current)) return false;
     this.#machine.mark(Mark.grant, 0);
     this.#machine.mark(Mark.grantUpdate, 1);
     const flags = this.#machine.pushfCli();
@@ -143,14 +131,8 @@ export class DevAccess {
     return !surplus;
   }
 
-  /** Whether a disable ends a section that opened nothing: the branch may have changed since its enable. */
-  #endsUnprotected(current: number): boolean {
-    if (this.#unprotected === null) return !this.branch.enabled;
-    // Inner sections end first, and those that did open something are counted by `ref`.
-    if (this.ref.get(current) !== 0) return false;
-    if (this.#unprotected.get(current) === 0) return !this.branch.enabled;
-    this.#unprotected.add(current, -1);
-    return true;
+  get #acts(): boolean {
+    return this.#gatedByKey ? this.pkey !== PKEY_INVALID : this.branch.enabled;
   }
 
   /** A program, and a task, ends without a grant: what is still open is closed, and reported. */
