@@ -3,7 +3,7 @@
 
 import type { RevisionRequest } from '@pkslab/kernel';
 import type { SearchResult } from './exhaustive.ts';
-import { guidePoints, openBudget, runGuided } from './guide.ts';
+import { guideOf, openBudget, runGuided } from './guide.ts';
 import type { Budget, Scenario } from './scenario.ts';
 import { System } from './system.ts';
 
@@ -20,7 +20,7 @@ export function attribute(
 ): string | null {
   const original = new System(scenario.setup(request));
   openBudget(original, budget);
-  const points = guidePoints(original, result.schedule);
+  const guide = guideOf(original, result.schedule);
   const known = candidates ?? original.kernel.repairs;
   let partial: string | null = null;
   for (const repair of known) {
@@ -28,7 +28,7 @@ export function attribute(
     const repaired = { ...request, repairs: [...request.repairs, repair] };
     const system = new System(scenario.setup(repaired));
     openBudget(system, budget);
-    const end = runGuided(system, points);
+    const end = runGuided(system, guide);
     if (end === 'ended') return repair;
     if (end === 'violated' && system.checker.violation?.invariant !== result.violation?.invariant) {
       partial ??= repair;

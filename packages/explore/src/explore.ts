@@ -84,6 +84,8 @@ export function explore(scenario: Scenario, options: ExploreOptions = {}): Explo
     return seconds > (options.maxSeconds ?? Number.POSITIVE_INFINITY);
   };
   const result = new ExhaustiveSearch(system, { maxStates, shouldStop }, coverage).run(budget);
+  // What the search believes of the code is learnt from few runs of it.
+  if (result.verdict === 'holds') system.tries.verify();
   const seconds = clock() - start;
   const violated = result.violation !== null;
   return {

@@ -5,13 +5,22 @@ import type { Action } from './actions.ts';
 import { type Budget, EVENT_KINDS } from './scenario.ts';
 import type { System } from './system.ts';
 
-/** An event of a schedule, or the choice of a task: by where it happened, not by step number. */
+/** Something that a schedule does beside going on: by where it happened, not by step number. */
 export interface GuidePoint {
   readonly cpu: number;
-  readonly event: Action['event'];
-  readonly choice: number;
   readonly site: string;
   readonly occurrence: number;
+  /** An event that is delivered there; null for an alternative, or for a change of CPU. */
+  readonly event: Action['event'];
+  readonly choice: number;
+  /** The CPU that steps next. */
+  readonly to: number;
+}
+
+/** What a schedule does beside going on, in order; `start` is the CPU that steps first. */
+export interface Guide {
+  readonly start: number;
+  readonly points: readonly GuidePoint[];
 }
 
 /** Steps after which a guided run counts as lost. */
@@ -33,80 +42,128 @@ class Occurrences {
 
   /** The site that a CPU is at, and how often it has stepped from there. */
   at(cpu: number): { site: string; occurrence: number } {
-    const site = this.#site(cpu);
-    return { site, occurrence: this.#counts.get(site) ?? 0 };
-  }
-
-  stepped(site: string): void {
-    this.#counts.set(site, (this.#counts.get(site) ?? 0) + 1);
-  }
-
-  #site(cpu: number): string {
     const node = this.#system.nodeOf(cpu);
-    return `${node.routine.key.split(':', 2).join(':')} ${this.#system.tries.sites[node.site] ?? ''} ${node.kind}`;
+    const routine = node.routine.key.split(':', 2).join(':');
+    const site = `${routine} ${this.#system.tries.sites[node.site] ?? ''} ${node.kind}`;
+    return { site, occurrence: this.#counts.get(`${cpu} ${site}`) ?? 0 };
+  }
+
+  perform(action: Action): void {
+    if (action.event === null) {
+      const { site, occurrence } = this.at(action.cpu);
+      this.#counts.set(`${action.cpu} ${site}`, occurrence + 1);
+    }
+    this.#system.perform(action);
   }
 }
 
-/** The points of a schedule at which something other than the only possible step was taken. */
-export function guidePoints(system: System, schedule: readonly Action[]): GuidePoint[] {
+/** Performs a schedule and notes where it did something beside going on. */
+export function guideOf(system: System, schedule: readonly Action[]): Guide {
   const occurrences = new Occurrences(system);
   const points: GuidePoint[] = [];
+  const start = schedule[0]?.cpu ?? 0;
+  let running = start;
   for (const action of schedule) {
-    const possible = system.enabled.actions();
-    const { site, occurrence } = occurrences.at(action.cpu);
-    if (possible.length > 1 && (action.event !== null || action !== possible[0])) {
-      if (action.event !== null || steps(possible) > 1)
-        points.push({ ...action, site, occurrence });
+    if (action.cpu !== running) {
+      const at = occurrences.at(running);
+      points.push({ cpu: running, ...at, event: null, choice: 0, to: action.cpu });
+      running = action.cpu;
     }
-    if (action.event === null) occurrences.stepped(site);
-    system.perform(action);
+    if (action.event !== null || action !== stepsOf(system, action.cpu)[0]) {
+      points.push({ ...action, ...occurrences.at(action.cpu), to: action.cpu });
+    }
+    occurrences.perform(action);
   }
-  return points;
+  return { start, points };
 }
 
-function steps(actions: readonly Action[]): number {
-  return actions.filter((action) => action.event === null).length;
+/** What a CPU can do without an event: its next operation, in each of its alternatives. */
+function stepsOf(system: System, cpu: number): Action[] {
+  return system.enabled.actions().filter((action) => action.cpu === cpu && action.event === null);
 }
 
 export type GuidedEnd = 'ended' | 'violated' | 'diverged';
 
 /** Runs a system to its end with the events of a guide; `diverged` if one of them never came up. */
-export function runGuided(system: System, points: readonly GuidePoint[]): GuidedEnd {
-  const occurrences = new Occurrences(system);
-  const left = [...points];
+export function runGuided(system: System, guide: Guide): GuidedEnd {
+  const run = new GuidedRun(system, guide);
   for (let step = 0; step < MAX_STEPS; step++) {
-    const action = nextAction(system, occurrences, left);
-    if (action === null) return endOf(system, left);
-    const { site } = occurrences.at(action.cpu);
-    if (action.event === null) occurrences.stepped(site);
-    system.perform(action);
+    const action = run.next();
+    if (action === null) return endOf(system, run.missed);
+    run.perform(action);
     if (system.checker.violation !== null) return 'violated';
   }
   return 'diverged';
 }
 
-function endOf(system: System, left: readonly GuidePoint[]): GuidedEnd {
+function endOf(system: System, missed: boolean): GuidedEnd {
   if (!system.ended) return 'violated';
   system.checker.end();
   if (system.checker.violation !== null) return 'violated';
-  return left.some((point) => point.event !== null) ? 'diverged' : 'ended';
+  return missed ? 'diverged' : 'ended';
 }
 
-function nextAction(system: System, occurrences: Occurrences, left: GuidePoint[]): Action | null {
-  const possible = system.enabled.actions();
-  for (const action of possible) {
-    const { site, occurrence } = occurrences.at(action.cpu);
-    const at = left.findIndex(
-      (point) =>
-        point.event === action.event &&
-        point.cpu === action.cpu &&
-        point.choice === action.choice &&
-        point.site === site &&
-        point.occurrence === occurrence,
-    );
-    if (at < 0) continue;
-    left.splice(at, 1);
-    return action;
+class GuidedRun {
+  readonly #system: System;
+  readonly #occurrences: Occurrences;
+  readonly #left: GuidePoint[];
+  #running: number;
+  #passed = false;
+
+  constructor(system: System, { start, points }: Guide) {
+    this.#system = system;
+    this.#occurrences = new Occurrences(system);
+    this.#left = [...points];
+    this.#running = start;
   }
-  return possible.find((action) => action.event === null) ?? null;
+
+  /** Whether an event did not find its place. */
+  get missed(): boolean {
+    return this.#passed || this.#left.some(({ event }) => event !== null);
+  }
+
+  perform(action: Action): void {
+    this.#running = action.cpu;
+    this.#occurrences.perform(action);
+  }
+
+  /** What to do next; null at the end. */
+  next(): Action | null {
+    const possible = this.#system.enabled.actions();
+    for (let at = this.#find(possible); at >= 0; at = this.#find(possible)) {
+      const [point] = this.#left.splice(at, 1) as [GuidePoint];
+      if (!isSwitch(point)) return chosen(possible, point) ?? null;
+      // What should have come before the change of CPU did not.
+      this.#passed ||= this.#left.splice(0, at).some(({ event }) => event !== null);
+      this.#running = point.to;
+    }
+    const steps = possible.filter(({ event }) => event === null);
+    return steps.find(({ cpu }) => cpu === this.#running) ?? steps[0] ?? null;
+  }
+
+  /** The point that the running CPU is at: none behind the next change of CPU. */
+  #find(possible: readonly Action[]): number {
+    const { site, occurrence } = this.#occurrences.at(this.#running);
+    for (const [i, point] of this.#left.entries()) {
+      const here = point.cpu === this.#running && point.site === site;
+      if (here && point.occurrence === occurrence) {
+        if (isSwitch(point) || chosen(possible, point) !== undefined) return i;
+      }
+      if (isSwitch(point)) break;
+    }
+    return -1;
+  }
+}
+
+function isSwitch(point: GuidePoint): boolean {
+  return point.to !== point.cpu;
+}
+
+function chosen(
+  possible: readonly Action[],
+  { cpu, event, choice }: GuidePoint,
+): Action | undefined {
+  return possible.find(
+    (action) => action.cpu === cpu && action.event === event && action.choice === choice,
+  );
 }

@@ -86,6 +86,16 @@ export class Tries implements OperationHook {
     return this.#stack ?? '';
   }
 
+  /**
+   * Runs every path again and compares: code that something outside the machine has changed since it was
+   * learnt is found.
+   */
+  verify(): void {
+    for (const node of [...this.nodes]) {
+      if (node.known && node.firstChild === null) this.#run(node);
+    }
+  }
+
   #childFor(node: Node, result: number, high: number, brought: Uint8Array | null): Node {
     const first = node.firstChild;
     if (first !== null && isResult(first, result, high, brought)) return first;
@@ -132,6 +142,9 @@ export class Tries implements OperationHook {
   #finish(kind: number, returned: number, panic: string): void {
     const last = this.#path[this.#at] as Node;
     if (this.#at < this.#path.length - 1) throw this.#notDeterministic('the routine ended');
+    if (last.known && (last.kind !== kind || last.returned !== returned)) {
+      throw this.#notDeterministic(`ended with ${last.returned}, now ${returned}`);
+    }
     last.kind = kind;
     last.returned = returned;
     last.panic = panic;
