@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// The test programme: RFC V2's own tests, and ours; and whether they notice a kernel that is broken on purpose.
+
+import { type Choices, kernelChoices, type RevisionRequest } from '@pkslab/kernel';
+import { Bench, programmeModules, type SelfTest, TestSkipped } from './programme/bench.ts';
+import { deviceTests } from './programme/devices.ts';
+import { entryTests } from './programme/entries.ts';
+import { postedTests } from './programme/posted.ts';
+import { protocolTests } from './programme/protocol.ts';
+import { rightsTests } from './programme/rights.ts';
+
+/** Every test, in the order in which it runs. */
+export const programme: readonly SelfTest[] = Object.freeze([
+  ...postedTests,
+  ...protocolTests,
+  ...rightsTests,
+  ...entryTests,
+  ...deviceTests,
+]);
+
+/** What came of a test. */
+export interface TestResult {
+  readonly name: string;
+  readonly sentence: string;
+  readonly origin: SelfTest['origin'];
+  readonly status: 'passed' | 'failed' | 'skipped';
+  /** What went wrong, or why the test was skipped. */
+  readonly details: readonly string[];
+}
+
+/** Runs one test on kernels that it boots itself. What the simulated kernel throws is a failure of the test. */
+export function runSelfTest(test: SelfTest, request: RevisionRequest): TestResult {
+  const { name, sentence, origin } = test;
+  const bench = new Bench(request);
+  try {
+    test.run(bench);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    if (error instanceof TestSkipped) {
+      return { name, sentence, origin, status: 'skipped', details: [error.message] };
+    }
+    bench.problems.push(`${error.name}: ${error.message}`);
+  }
+  const details = bench.problems;
+  return { name, sentence, origin, status: details.length === 0 ? 'passed' : 'failed', details };
+}
+
+/** What came of one sabotage. */
+export interface SabotageResult {
+  readonly sabotage: string;
+  /** `unchanged`: the revision is so anyway. */
+  readonly status: 'caught' | 'survived' | 'unchanged';
+  /** Tests that pass without the sabotage and fail with it. */
+  readonly caughtBy: readonly TestResult[];
+}
+
+const slices = [kernelChoices, ...programmeModules];
+
+/** Names of every sabotage that a loaded module knows. */
+export const sabotageNames: readonly string[] = Object.freeze(
+  [...new Set(slices.flatMap((slice) => Object.keys(slice.sabotages ?? {})))].sort(),
+);
+
+/**
+ * Breaks the kernel in one named way and runs the tests that passed without.
+ *
+ * @param passed results of the same tests under the same request without the sabotage
+ */
+export function runSabotage(
+  sabotage: string,
+  tests: readonly SelfTest[],
+  passed: readonly TestResult[],
+  request: RevisionRequest,
+): SabotageResult {
+  const broken = { ...request, sabotages: [...request.sabotages, sabotage] };
+  if (sameChoices(programmeChoices(request), programmeChoices(broken))) {
+    return { sabotage, status: 'unchanged', caughtBy: [] };
+  }
+  const usable = new Set(
+    passed.filter(({ status }) => status === 'passed').map(({ name }) => name),
+  );
+  const caughtBy = tests
+    .filter(({ name }) => usable.has(name))
+    .map((test) => runSelfTest(test, broken))
+    .filter(({ status }) => status === 'failed');
+  return { sabotage, status: caughtBy.length > 0 ? 'caught' : 'survived', caughtBy };
+}
+
+/**
+ * Every design choice of the kernels that the tests boot under a request.
+ *
+ * Use it to refuse a bad request before anything runs.
+ *
+ * @throws {KernelError} EINVAL for an unknown revision, repair, sabotage, choice or value.
+ */
+export function programmeChoices(request: RevisionRequest): Choices {
+  return new Bench(request).boot().choices;
+}
+
+function sameChoices(a: Choices, b: Choices): boolean {
+  return Object.entries(a).every(([name, value]) => b[name] === value);
+}
