@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Runs the examples of a package: the ts blocks of its README and the @example blocks of its source, against
+// Runs the examples of a package: the ts and js blocks of its README and the @example blocks of its source, against
 // the build. A comment `// => value` after a statement says what it gives; a `text` block right after a ts
 // block of the README says what that prints.
 
@@ -28,17 +28,22 @@ export type Modules = Readonly<Record<string, object>>;
  * @param modules what examples may import; in an `@example` all their exports are in scope
  */
 export function testExamples(root: URL, modules: Modules): void {
-  const folder = fileURLToPath(root);
+  const { readme, documented } = packageExamples(fileURLToPath(root));
   describe('README examples run and print what they say', () => {
-    for (const example of readmeExamples(folder)) {
-      it(example.place, () => runExample(example, modules));
-    }
+    for (const example of readme) it(example.place, () => runExample(example, modules));
   });
-  const documented = docExamples(folder);
   if (documented.length === 0) return;
   describe('@example blocks run and give what they say', () => {
     for (const example of documented) it(example.place, () => runExample(example, modules));
   });
+}
+
+/** The examples of the package in a folder. */
+export function packageExamples(folder: string): {
+  readonly readme: readonly Example[];
+  readonly documented: readonly Example[];
+} {
+  return { readme: readmeExamples(folder), documented: docExamples(folder) };
 }
 
 /** The ts blocks of a README; a `text` block that follows at once is the output. */
@@ -47,7 +52,7 @@ function readmeExamples(folder: string): readonly Example[] {
   const blocks = [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)];
   const found: Example[] = [];
   blocks.forEach((block, i) => {
-    if (block[1] !== 'ts') return;
+    if (block[1] !== 'ts' && block[1] !== 'js') return;
     const line = text.slice(0, block.index).split('\n').length;
     const end = block.index + block[0].length;
     const next = blocks[i + 1];
@@ -101,7 +106,10 @@ export async function runExample(example: Example, modules: Modules): Promise<vo
     console: { log: (...values: unknown[]) => printed.push(values.map(show).join(' ')) },
     require: (name: string) => {
       const found = modules[name];
-      assert(found !== undefined, `${example.place}: imports ${name}, which its test does not give`);
+      assert(
+        found !== undefined,
+        `${example.place}: imports ${name}, which its test does not give`,
+      );
       return found;
     },
     exports: {},

@@ -152,10 +152,15 @@ export class Pkrs {
    * handler's own rights only, and the access is refused for ever (I15).
    *
    * @example
+   * const kernel = boot({ modules: [pksCore] });
+   * const { keys, pkrs } = kernel.module(pksCore);
+   * const key = kernel.call(() => keys.alloc('mine'));
+   * const page = kernel.call(() => kernel.mm.vmalloc(4096, { key, writable: true }));
    * kernel.slots.keyFault.push((regs) => {
    *   pkrs.updateException(regs.state, key, 0);
    *   return true;
    * });
+   * kernel.call(() => kernel.machine.tryStore32(page, 1)); // => false: it went through
    */
   updateException(state: EntryState, pkey: number, protection: number): void {
     const { words } = this.#entry;
