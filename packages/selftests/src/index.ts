@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-export { type PhaseOptions, type Progress, runPhase } from './demo/phase.ts';
+export { type PhaseOptions, type PhaseProgress, runPhase } from './demo/phase.ts';
 export { type CanaryEffect, complaints, type PhaseResult } from './demo/result.ts';
 export {
   compareImages,
@@ -10,10 +10,21 @@ export {
   type WriteLog,
 } from './demo/write-log.ts';
 export { legalCalls, pksInvariants } from './invariants.ts';
+export type { SelfTest } from './programme/bench.ts';
+export {
+  programme,
+  programmeChoices,
+  runSabotage,
+  runSelfTest,
+  type SabotageResult,
+  sabotageNames,
+  type TestResult,
+} from './programme.ts';
 export { scenarios } from './scenarios/index.ts';
 export { type SmallStack, smallStack } from './scenarios/small-stack.ts';
-export { type Extent, IMAGE_SIZE_MIN, type Layout, layoutOf } from './sqlite/layout.ts';
+export { IMAGE_SIZE_MIN, type ImageExtent, type Layout, layoutOf } from './sqlite/layout.ts';
 export { loadSqlite } from './sqlite/load.ts';
 export { ImageError } from './sqlite/volume.ts';
 export { bootStack, type Stack, type StackOptions, stackModules } from './stack.ts';
 export { type StrayContext, type StrayCounts, strayContexts, sumStrays } from './stray/kinds.ts';
+export { TEST_PKS_LINE, type TestPksOptions, testPks } from './test-pks.ts';

@@ -6,7 +6,7 @@ import { type BootOptions, boot, type Kernel, type KernelModule } from '@pkslab/
 import { type Kmap, kmap } from '@pkslab/kmap';
 import { type Memremap, memremap } from '@pkslab/memremap';
 import { type Pks, pksCore } from '@pkslab/pks-core';
-import { type PmemDriver, pmem } from '@pkslab/pmem';
+import { type AttachRequest, type PmemDevice, type PmemDriver, pmem } from '@pkslab/pmem';
 
 /** Every module of the stack, lowest first: what `boot({ modules })` takes. */
 export const stackModules: readonly KernelModule<unknown>[] = Object.freeze([
@@ -25,26 +25,36 @@ export interface Stack {
   readonly kmap: Kmap;
   readonly dax: Dax;
   readonly pmem: PmemDriver;
+  /** The devices attached at boot, in the order in which they were asked for. */
+  readonly devices: readonly PmemDevice[];
 }
 
-export type StackOptions = Omit<BootOptions, 'modules'>;
+export interface StackOptions extends Omit<BootOptions, 'modules'> {
+  /** Devices to attach. */
+  readonly pmem?: readonly AttachRequest[];
+}
 
 /**
  * Boots a kernel with every module of the stack.
  *
  * @throws {KernelError} EINVAL for an unknown revision, repair, sabotage or choice.
  * @example
- * const { kernel } = bootStack({ cpus: 2 });
- * kernel.debugfs.read('x86/pks_keys_allocated'); // => '0: kernel\n1: Device Memory\n'
+ * const { kernel, devices } = bootStack({ cpus: 2, pmem: [{ media: memoryMedia(2 ** 24) }] });
+ * devices[0].pagemap.pkey; // => 1
  */
 export function bootStack(options: StackOptions = {}): Stack {
   const kernel = boot({ ...options, modules: stackModules });
+  const driver = kernel.module(pmem);
+  const devices = (options.pmem ?? []).map((request) =>
+    kernel.call(() => driver.attachDisk(request)),
+  );
   return {
     kernel,
     pks: kernel.module(pksCore),
     memremap: kernel.module(memremap),
     kmap: kernel.module(kmap),
     dax: kernel.module(dax),
-    pmem: kernel.module(pmem),
+    pmem: driver,
+    devices,
   };
 }

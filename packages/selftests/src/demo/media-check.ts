@@ -4,7 +4,7 @@
 import type { Kernel } from '@pkslab/kernel';
 import type { Media, PmemDevice } from '@pkslab/pmem';
 import { CHUNK_SIZE } from '@pkslab/x86-cpu';
-import type { Extent } from '../sqlite/layout.ts';
+import type { ImageExtent } from '../sqlite/layout.ts';
 import type { CanaryEffect } from './result.ts';
 
 /**
@@ -16,7 +16,7 @@ export function unflushedBytes(
   kernel: Kernel,
   device: PmemDevice,
   media: Media,
-  except: Extent,
+  except: ImageExtent,
 ): number {
   const onMedia = new Uint8Array(CHUNK_SIZE);
   let count = 0;
@@ -33,7 +33,7 @@ export function unflushedBytes(
   return count;
 }
 
-export function canaryEffect(media: Media, canary: Extent, before: Uint8Array): CanaryEffect {
+export function canaryEffect(media: Media, canary: ImageExtent, before: Uint8Array): CanaryEffect {
   const after = new Uint8Array(canary.size);
   media.read(canary.start, after);
   const changed = after.reduce((count, byte, i) => count + (byte === before[i] ? 0 : 1), 0);

@@ -26,10 +26,10 @@ export interface PhaseOptions {
   /** Bytes of pmem that stay in host memory, at most. */
   readonly pmemLimit?: number;
   /** Called between transactions; false ends the run early, and orderly. */
-  readonly progress?: (progress: Progress) => Promise<boolean> | boolean;
+  readonly progress?: (progress: PhaseProgress) => Promise<boolean> | boolean;
 }
 
-export interface Progress {
+export interface PhaseProgress {
   readonly transactions: number;
   readonly attempted: number;
   readonly stopped: number;

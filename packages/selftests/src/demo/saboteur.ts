@@ -3,7 +3,7 @@
 
 import type { PmemDevice } from '@pkslab/pmem';
 import { mix, Prng } from '../prng.ts';
-import type { Extent, Layout } from '../sqlite/layout.ts';
+import type { ImageExtent, Layout } from '../sqlite/layout.ts';
 import type { Stack } from '../stack.ts';
 import { RandomAim } from '../stray/aim.ts';
 import { StrayDriver } from '../stray/driver.ts';
@@ -97,7 +97,10 @@ export class Saboteur {
 }
 
 /** Anywhere outside the canary, and more often where the data is. */
-function targets({ superblock, journal, database }: Layout): readonly Extent[] {
-  const head = ({ start, size }: Extent): Extent => ({ start, size: Math.min(size, HEAD) });
+function targets({ superblock, journal, database }: Layout): readonly ImageExtent[] {
+  const head = ({ start, size }: ImageExtent): ImageExtent => ({
+    start,
+    size: Math.min(size, HEAD),
+  });
   return [superblock, head(journal), head(database), head(database), journal, database];
 }

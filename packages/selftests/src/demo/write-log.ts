@@ -2,7 +2,7 @@
 // The log of everything that SQLite wrote: what the image must hold afterwards, and nothing else.
 
 import type { Disk } from '../sqlite/disk.ts';
-import type { Extent } from '../sqlite/layout.ts';
+import type { ImageExtent } from '../sqlite/layout.ts';
 
 /** Receives each write as it is made. */
 export interface WriteLog {
@@ -69,7 +69,7 @@ const FIRST = 16;
 export function compareImages(
   actual: Uint8Array,
   expected: Uint8Array,
-  except: Extent,
+  except: ImageExtent,
 ): ImageDifference {
   const first: number[] = [];
   let compared = 0;

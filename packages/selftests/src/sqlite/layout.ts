@@ -2,17 +2,17 @@
 // How an image is divided: a superblock, a canary extent without data, a journal and a database.
 
 /** A range of bytes of the image. */
-export interface Extent {
+export interface ImageExtent {
   readonly start: number;
   readonly size: number;
 }
 
 export interface Layout {
-  readonly superblock: Extent;
+  readonly superblock: ImageExtent;
   /** Holds nothing: stores that no protection key can stop are aimed at it. */
-  readonly canary: Extent;
-  readonly journal: Extent;
-  readonly database: Extent;
+  readonly canary: ImageExtent;
+  readonly journal: ImageExtent;
+  readonly database: ImageExtent;
 }
 
 /** Smallest image that holds a database. */

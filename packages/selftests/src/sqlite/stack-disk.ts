@@ -6,7 +6,7 @@ import type { PmemDevice } from '@pkslab/pmem';
 import { LINE_SIZE, PAGE_SIZE } from '@pkslab/x86-cpu';
 import type { Stack } from '../stack.ts';
 import type { Disk } from './disk.ts';
-import type { Extent } from './layout.ts';
+import type { ImageExtent } from './layout.ts';
 
 /**
  * Reads of the mapped extent go by direct access, as a file system with DAX does, other reads by kmap, writes
@@ -16,9 +16,9 @@ export class StackDisk implements Disk {
   readonly size: number;
   readonly #stack: Stack;
   readonly #device: PmemDevice;
-  readonly #mapped: Extent;
+  readonly #mapped: ImageExtent;
 
-  constructor(stack: Stack, device: PmemDevice, mapped: Extent) {
+  constructor(stack: Stack, device: PmemDevice, mapped: ImageExtent) {
     this.size = device.size;
     this.#stack = stack;
     this.#device = device;

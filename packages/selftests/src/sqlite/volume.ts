@@ -4,8 +4,8 @@
 import type { Disk } from './disk.ts';
 import {
   decodeSuperblock,
-  type Extent,
   encodeSuperblock,
+  type ImageExtent,
   type Layout,
   layoutOf,
   SUPERBLOCK_SIZE,
@@ -34,7 +34,7 @@ export class ExtentFull extends Error {
 
 /** A file of the volume: its bytes are durable at `sync`, its size with them. */
 export interface VolumeFile {
-  readonly extent: Extent;
+  readonly extent: ImageExtent;
   size: number;
   exists: boolean;
 }

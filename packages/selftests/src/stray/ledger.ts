@@ -2,7 +2,7 @@
 // What stray writes did, seen from outside: which bytes of memory changed, not what the driver was told.
 
 import { CHUNK_SIZE, type Chunk, type Journal } from '@pkslab/x86-cpu';
-import type { Extent } from '../sqlite/layout.ts';
+import type { ImageExtent } from '../sqlite/layout.ts';
 import { noStrays, type StrayContext, type StrayCounts } from './kinds.ts';
 
 const STORE_SIZE = 4;
@@ -26,11 +26,11 @@ export class StrayLedger implements Journal {
   /** Outside the canary, in the order in which they landed. */
   readonly landed: LandedStray[] = [];
   readonly #base: number;
-  readonly #canary: Extent;
+  readonly #canary: ImageExtent;
   /** Stray stores executed at an address and not seen in memory: nobody else stores 4 bytes unaligned. */
   readonly #attempted = new Map<number, StrayContext>();
 
-  constructor(base: number, canary: Extent) {
+  constructor(base: number, canary: ImageExtent) {
     this.#base = base;
     this.#canary = canary;
   }
