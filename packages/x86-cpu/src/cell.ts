@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Cells: shared state that is not memory. A cell is (field, object index); a field is one column.
 
-import { Op, type OperationHook } from './operation.ts';
+import { watched } from './attachment.ts';
+import { Op, type OperationHook, THIS_CPU } from './operation.ts';
 
 /** What a column needs of its machine. */
 export interface CellOwner {
@@ -15,6 +16,9 @@ export interface CellOwner {
 
 /** What a cell of a field may hold; all are exact in a number. */
 export type CellType = 'u8' | 'u16' | 'u32' | 'i32' | 'address' | 'bool';
+
+/** The contents of a column. */
+export type CellValues = Float64Array | Uint32Array | Int32Array;
 
 /** What fork does to a task's cell: copies the parent's, or starts from a value. */
 export type ForkPolicy = 'copy' | 'initial';
@@ -38,23 +42,12 @@ export interface FieldDefinition {
   readonly count?: number;
 }
 
-/** Lowest and highest value of each type. */
-const RANGE: Readonly<Record<CellType, readonly [number, number]>> = {
-  u8: [0, 0xff],
-  u16: [0, 0xffff],
-  u32: [0, 0xffff_ffff],
-  i32: [-0x8000_0000, 0x7fff_ffff],
-  bool: [0, 1],
-  address: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
-};
-
-const WRAP: Readonly<Record<CellType, (value: number) => number>> = {
-  u8: (value) => value & 0xff,
-  u16: (value) => value & 0xffff,
-  u32: (value) => value >>> 0,
-  i32: (value) => value | 0,
-  bool: (value) => (value === 0 ? 0 : 1),
-  address: (value) => value,
+/** The bits of the unsigned types. */
+const MASK: Readonly<Partial<Record<CellType, number>>> = {
+  u8: 0xff,
+  u16: 0xffff,
+  u32: -1,
+  bool: 1,
 };
 
 /**
@@ -68,56 +61,66 @@ export class Column {
   readonly id: number;
   readonly field: FieldDefinition;
   /** The contents, for whoever executes operations or inspects a stopped machine; never for kernel code. */
-  readonly values: Float64Array;
+  readonly values: CellValues;
   /** Stable across runs and machines: made of the field's name. */
   readonly nameHash: number;
   /** Called after a cell changed by other means than an unattached `set`: keeps derived state in step. */
-  changed: ((index: number) => void) | null = null;
-  readonly #wrap: (value: number) => number;
-  readonly #min: number;
-  readonly #max: number;
+  changed: ((index: number) => void) | null;
 
-  constructor(machine: CellOwner, id: number, field: FieldDefinition, count: number) {
+  constructor(machine: CellOwner, id: number, field: FieldDefinition, values: CellValues) {
     this.machine = machine;
     this.id = id;
     this.field = field;
-    this.values = new Float64Array(count).fill(field.initial);
+    this.values = values.fill(field.initial);
     this.nameHash = hashName(field.name);
-    this.#wrap = WRAP[field.type];
-    [this.#min, this.#max] = RANGE[field.type];
+    this.changed = null;
   }
 
+  // The methods of kernel code's hot paths are short enough to be inlined anywhere; what they do while somebody
+  // watches is kept apart.
+
   get(index: number): number {
-    if (this.machine.hook !== null) return this.attached(Op.get, index, 0);
+    return watched !== null ? this.getWatched(index) : (this.values[index] as number);
+  }
+
+  protected getWatched(index: number): number {
+    const { hook } = this.machine;
+    if (hook !== null) return hook.operate(Op.get, this.id, index, 0, 0);
     return this.values[index] as number;
   }
 
   set(index: number, value: number): void {
-    if (this.machine.hook !== null) this.attached(Op.set, index, value);
+    if (watched !== null) this.setWatched(index, value);
+    else this.values[index] = value;
+  }
+
+  protected setWatched(index: number, value: number): void {
+    const { hook } = this.machine;
+    if (hook !== null) hook.operate(Op.set, this.id, index, value, 0);
     else this.values[index] = value;
   }
 
   /** A value that is constant for the running context: no event can come before the read. */
   getLocal(index: number): number {
-    if (this.machine.hook !== null) return this.attached(Op.getLocal, index, 0);
-    return this.values[index] as number;
+    const { hook } = this.machine;
+    if (hook !== null) return hook.operate(Op.getLocal, this.id, index, 0, 0);
+    return this.values[index === THIS_CPU ? this.machine.cpu.index : index] as number;
   }
 
   /** Adds, and returns the new value. One instruction. */
   add(index: number, addend: number): number {
-    if (this.machine.hook !== null) return this.attached(Op.add, index, addend);
-    let value = (this.values[index] as number) + addend;
-    if (value < this.#min || value > this.#max) value = this.wrap(value);
+    if (watched !== null) return this.addWatched(index, addend);
+    const value = this.wrap((this.values[index] as number) + addend);
     this.values[index] = value;
     return value;
   }
 
-  /** The operation through the hook: kept apart so that the unattached paths stay small enough to inline. */
-  attached(kind: number, index: number, value: number): number {
+  protected addWatched(index: number, addend: number): number {
     const { hook } = this.machine;
-    if (hook === null)
-      throw new Error(`operation ${kind} on ${this.field.name}: nobody is attached`);
-    return hook.operate(kind, this.id, index, value, 0);
+    if (hook !== null) return hook.operate(Op.add, this.id, index, addend, 0);
+    const value = this.wrap((this.values[index] as number) + addend);
+    this.values[index] = value;
+    return value;
   }
 
   /** Stores and returns the old value. One instruction. */
@@ -172,7 +175,7 @@ export class Column {
 
   /** Reduces a value to the field's type, as a store to the C field does. */
   wrap(value: number): number {
-    return this.#wrap(value);
+    return value;
   }
 
   /** Changes a cell as an executed operation does: journalled, derived state kept in step. */
@@ -185,39 +188,138 @@ export class Column {
   }
 }
 
+/** A column of an unsigned type: the same methods over integers, each a function of its own for V8. */
+export class WordColumn extends Column {
+  declare readonly values: Uint32Array;
+  private readonly mask: number;
+
+  constructor(machine: CellOwner, id: number, field: FieldDefinition, count: number) {
+    super(machine, id, field, new Uint32Array(count));
+    this.mask = MASK[field.type] ?? -1;
+  }
+
+  override get(index: number): number {
+    return watched !== null ? this.getWatched(index) : (this.values[index] as number);
+  }
+
+  override set(index: number, value: number): void {
+    if (watched !== null) this.setWatched(index, value);
+    else this.values[index] = value;
+  }
+
+  override add(index: number, addend: number): number {
+    if (watched !== null) return this.addWatched(index, addend);
+    this.values[index] = ((this.values[index] as number) + addend) & this.mask;
+    return this.values[index] as number;
+  }
+
+  override wrap(value: number): number {
+    return (value & this.mask) >>> 0;
+  }
+}
+
+/** The same for `i32`. */
+export class IntColumn extends Column {
+  declare readonly values: Int32Array;
+
+  constructor(machine: CellOwner, id: number, field: FieldDefinition, count: number) {
+    super(machine, id, field, new Int32Array(count));
+  }
+
+  override get(index: number): number {
+    return watched !== null ? this.getWatched(index) : (this.values[index] as number);
+  }
+
+  override set(index: number, value: number): void {
+    if (watched !== null) this.setWatched(index, value);
+    else this.values[index] = value;
+  }
+
+  override add(index: number, addend: number): number {
+    if (watched !== null) return this.addWatched(index, addend);
+    this.values[index] = (this.values[index] as number) + addend;
+    return this.values[index] as number;
+  }
+
+  override wrap(value: number): number {
+    return value | 0;
+  }
+}
+
+/** Makes the column of a field. */
+export function makeColumn(
+  machine: CellOwner,
+  id: number,
+  field: FieldDefinition,
+  count: number,
+): Column {
+  if (field.type === 'i32') return new IntColumn(machine, id, field, count);
+  if (MASK[field.type] !== undefined) return new WordColumn(machine, id, field, count);
+  return new Column(machine, id, field, new Float64Array(count));
+}
+
 /**
  * A per-CPU column: `this_cpu_*` operations resolve the CPU at the operation, so they stay right when the
  * task migrates between two of them.
  */
 export class PerCpu {
   readonly column: Column;
+  private readonly values: CellValues;
+  private readonly machine: CellOwner;
 
   constructor(column: Column) {
     this.column = column;
+    this.values = column.values;
+    this.machine = column.machine;
   }
 
   /** this_cpu_read */
   read(): number {
+    if (watched !== null) return this.readWatched();
+    return this.values[this.machine.cpu.index] as number;
+  }
+
+  private readWatched(): number {
     const { column } = this;
-    const { machine } = column;
-    if (machine.hook !== null) return column.attached(Op.thisCpuGet, 0, 0);
-    return column.values[machine.cpu.index] as number;
+    const { hook, cpu } = this.machine;
+    if (hook !== null) return hook.operate(Op.thisCpuGet, column.id, 0, 0, 0);
+    return column.values[cpu.index] as number;
+  }
+
+  /** this_cpu_read of a value that is constant for the running context, as `current` is: no event before it. */
+  readLocal(): number {
+    if (watched !== null) return this.readLocalWatched();
+    return this.values[this.machine.cpu.index] as number;
+  }
+
+  private readLocalWatched(): number {
+    return this.column.getLocal(THIS_CPU);
   }
 
   /** this_cpu_write */
   write(value: number): void {
+    if (watched !== null) this.writeWatched(value);
+    else this.values[this.machine.cpu.index] = value;
+  }
+
+  private writeWatched(value: number): void {
     const { column } = this;
-    const { machine } = column;
-    if (machine.hook !== null) column.attached(Op.thisCpuSet, 0, value);
-    else column.values[machine.cpu.index] = value;
+    const { hook, cpu } = this.machine;
+    if (hook !== null) hook.operate(Op.thisCpuSet, column.id, 0, value, 0);
+    else column.values[cpu.index] = value;
   }
 
   /** this_cpu_add_return: one instruction. */
   add(addend: number): number {
+    if (watched !== null) return this.addWatched(addend);
+    return this.column.add(this.machine.cpu.index, addend);
+  }
+
+  private addWatched(addend: number): number {
     const { column } = this;
-    const { machine } = column;
-    if (machine.hook !== null) return column.attached(Op.thisCpuAdd, 0, addend);
-    return column.add(machine.cpu.index, addend);
+    const { hook, cpu } = this.machine;
+    if (hook !== null) return hook.operate(Op.thisCpuAdd, column.id, 0, addend, 0);
+    return column.add(cpu.index, addend);
   }
 }
 

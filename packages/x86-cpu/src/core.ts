@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // State and execution of a machine: columns of cells, operations, faults and events.
 
-import { Column, type FieldDefinition } from './cell.ts';
+import { countWatchers } from './attachment.ts';
+import { type Column, type FieldDefinition, makeColumn } from './cell.ts';
 import { Cpu, LONG_MODE, NO_TABLE, type RegisterColumns } from './cpu.ts';
 import { type CpuidResult, cpuid } from './cpuid.ts';
 import { type Entered, enterEvent, saveFlags } from './delivery.ts';
@@ -58,9 +59,6 @@ export interface TlbSnapshot {
 
 /** State and execution; {@link Machine} adds the instructions by which software uses it. */
 export class MachineCore implements MachineState {
-  /** Whoever is attached, or null. */
-  hook: OperationHook | null = null;
-  journal: Journal | null = null;
   /** The executing CPU. */
   cpu: Cpu;
   readonly cpus: readonly Cpu[];
@@ -86,6 +84,8 @@ export class MachineCore implements MachineState {
   readonly buffers: Uint8Array[] = [];
   #nextBuffer = 0;
   readonly #byName = new Map<string, Column>();
+  private attachedHook: OperationHook | null = null;
+  private attachedJournal: Journal | null = null;
 
   constructor(options: MachineOptions = {}) {
     const count = options.cpus ?? 1;
@@ -115,6 +115,30 @@ export class MachineCore implements MachineState {
         cpu.parked.clear();
       }
     };
+  }
+
+  /** Whoever is attached, or null. */
+  get hook(): OperationHook | null {
+    return this.attachedHook;
+  }
+
+  set hook(hook: OperationHook | null) {
+    this.#attach(hook, this.attachedJournal);
+  }
+
+  get journal(): Journal | null {
+    return this.attachedJournal;
+  }
+
+  set journal(journal: Journal | null) {
+    this.#attach(this.attachedHook, journal);
+  }
+
+  #attach(hook: OperationHook | null, journal: Journal | null): void {
+    const before = this.attachedHook !== null || this.attachedJournal !== null ? 1 : 0;
+    this.attachedHook = hook;
+    this.attachedJournal = journal;
+    countWatchers((hook !== null || journal !== null ? 1 : 0) - before);
   }
 
   #makeRegisters(count: number, cpus: readonly Cpu[]): RegisterColumns {
@@ -168,7 +192,7 @@ export class MachineCore implements MachineState {
   }
 
   #add(field: FieldDefinition, count: number): Column {
-    const column = new Column(this, this.columns.length, field, count);
+    const column = makeColumn(this, this.columns.length, field, count);
     this.columns.push(column);
     this.#byName.set(field.name, column);
     return column;

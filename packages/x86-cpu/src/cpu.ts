@@ -20,6 +20,7 @@ import {
   EFER_LMA,
   EFER_LME,
   EFER_NXE,
+  IA32_PKRS,
 } from './registers.ts';
 import { Tlb, type TlbEntry } from './tlb.ts';
 
@@ -66,23 +67,31 @@ export const LONG_MODE: { readonly cr0: number; readonly cr4: number; readonly e
 /** CR0 after RESET; INIT keeps CD and NW. SDM Vol. 3A table 10-1. */
 export const RESET_CR0 = 0x6000_0010;
 
-/** The WD bits of all keys. */
-const WD_BITS = 0xaaaa_aaaa;
+// Classes of pages, and AD and WD bits of keys, take turns in a word.
+const EVEN = 0x5555_5555; // supervisor pages; AD
+const ODD = 0xaaaa_aaaa; // user pages; WD
 
 type Mutable<T> = { -readonly [name in keyof T]: T[name] };
 
 export class Cpu {
   readonly index: number;
   readonly tlb: Tlb = new Tlb();
+  /** The arrays of `tlb` that a hit looks at, one step nearer. */
+  readonly tags: Float64Array = this.tlb.tags;
+  readonly infos: Int32Array = this.tlb.infos;
+  readonly words: Int32Array[] = this.tlb.words;
   /** Translations of the process contexts that are not current, while CR4.PCIDE=1. */
   readonly parked: Map<number, TlbEntry[]> = new Map();
-  /** A bit for each class of page (its key, plus 16 for a user page): whether a read is refused now. */
+  /** A bit for each class of page (twice its key, plus 1 for a user page): whether a read is refused now. */
   readDeny = 0;
   /** The same for a write to a page with R/W=1. */
   writeDeny = 0;
   /** Supervisor writes pass R/W=0: CR0.WP=0. */
   ignoresReadOnly = false;
   user = false;
+  cpl = 0;
+  /** IA32_PKRS where it exists and the CPL lets it be written, else -1: WRMSR of it needs no more checks. */
+  directMsr = -1;
   paging = true;
   /** Whether G in an entry counts. */
   globalPages = true;
@@ -90,10 +99,11 @@ export class Cpu {
   /** The registers of the pure rule. */
   readonly rights: RightsRegisters = { cr0: 0, cr4: 0, efer: 0, ac: false, pkru: 0, pkrs: 0 };
   /** What `readDeny` and `writeDeny` are apart from PKRS. */
-  #readClosed = 0;
-  #writeClosed = 0;
-  #pksCounts = false;
-  #obeysWd = true;
+  private readClosed = 0;
+  private writeClosed = 0;
+  /** The bits of PKRS that count, and which of its WD bits do, moved down to AD's places. */
+  private adMask = 0;
+  private wdMask = 0;
   readonly #registers: RegisterColumns;
   readonly #features: CpuFeatures;
 
@@ -112,7 +122,9 @@ export class Cpu {
     rights.cr4 = r.cr4.values[i] as number;
     rights.efer = r.efer.values[i] as number;
     rights.ac = r.ac.values[i] === 1;
-    this.user = r.cpl.values[i] === 3;
+    this.cpl = r.cpl.values[i] as number;
+    this.user = this.cpl === 3;
+    this.directMsr = this.#features.pks && !this.user ? IA32_PKRS : -1;
     this.paging = (rights.cr0 & CR0_PG) !== 0;
     this.globalPages = (rights.cr4 & CR4_PGE) !== 0;
     this.ignoresReadOnly = !this.user && (rights.cr0 & CR0_WP) === 0;
@@ -127,23 +139,23 @@ export class Cpu {
     rights.pkru = this.#registers.pkru.values[this.index] as number;
     const longMode = (rights.efer & EFER_LMA) !== 0;
     const pkru = longMode && (cr4 & CR4_PKE) !== 0 ? rights.pkru : 0;
-    this.#pksCounts = longMode && (cr4 & CR4_PKS) !== 0;
-    this.#obeysWd = this.user || (cr0 & CR0_WP) !== 0;
-    const readPages = this.user ? 0x0000_ffff : 0;
-    const userPages = !this.user && (cr4 & CR4_SMAP) !== 0 && !ac ? 0xffff_0000 : 0;
-    this.#readClosed = readPages | userPages | (evenBits(pkru) << 16);
-    this.#writeClosed = this.#readClosed | (this.#obeysWd ? evenBits(pkru >>> 1) << 16 : 0);
+    const pksCounts = longMode && (cr4 & CR4_PKS) !== 0;
+    const obeysWd = this.user || (cr0 & CR0_WP) !== 0;
+    this.adMask = pksCounts ? EVEN : 0;
+    this.wdMask = pksCounts && obeysWd ? EVEN : 0;
+    const supervisorPages = this.user ? EVEN : 0;
+    const userPages = !this.user && (cr4 & CR4_SMAP) !== 0 && !ac ? ODD : 0;
+    this.readClosed = supervisorPages | userPages | ((pkru & EVEN) << 1);
+    this.writeClosed = this.readClosed | (obeysWd ? pkru & ODD : 0);
     this.derivePkrs(this.#registers.pkrs.values[this.index] as number);
   }
 
   /** What depends on PKRS only: WRMSR of it does no more than this. */
   derivePkrs(pkrs: number): void {
     (this.rights as Mutable<RightsRegisters>).pkrs = pkrs;
-    const ad = this.#pksCounts ? evenBits(pkrs) : 0;
-    const wd =
-      this.#pksCounts && this.#obeysWd && (pkrs & WD_BITS) !== 0 ? evenBits(pkrs >>> 1) : 0;
-    this.readDeny = this.#readClosed | ad;
-    this.writeDeny = this.#writeClosed | ad | wd;
+    const ad = pkrs & this.adMask;
+    this.readDeny = this.readClosed | ad;
+    this.writeDeny = this.writeClosed | ad | ((pkrs >>> 1) & this.wdMask);
   }
 
   #deriveFormat(cr4: number, efer: number): void {
@@ -160,13 +172,4 @@ export class Cpu {
     }
     this.format = { levels, reservedHigh, gigabytePages };
   }
-}
-
-/** Gathers bits 0, 2, 4 … 30 into bits 15:0. */
-function evenBits(value: number): number {
-  let bits = value & 0x5555_5555;
-  bits = (bits | (bits >>> 1)) & 0x3333_3333;
-  bits = (bits | (bits >>> 2)) & 0x0f0f_0f0f;
-  bits = (bits | (bits >>> 4)) & 0x00ff_00ff;
-  return (bits | (bits >>> 8)) & 0xffff;
 }

@@ -37,6 +37,7 @@ export {
 export { type EventHandlers, type Fault, Outcome, TripleFault } from './fault.ts';
 export { type InterruptOptions, Interrupts } from './interrupts.ts';
 export { Machine } from './machine.ts';
+export { MarkWindow } from './mark-window.ts';
 export {
   type Backing,
   BusError,

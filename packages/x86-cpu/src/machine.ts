@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // The machine as software uses it: one method for each instruction.
 
-import type { PerCpu } from './cell.ts';
+import { watched } from './attachment.ts';
+import type { CellValues, PerCpu } from './cell.ts';
 import { MachineCore } from './core.ts';
 import type { Chunk } from './memory.ts';
 import { EXTABLE, FIXED_UP, Op } from './operation.ts';
-import { IA32_PKRS } from './registers.ts';
 import { INFO_FLAGS, INFO_STORE, TLB_MASK } from './tlb.ts';
+import { copyInPage } from './transfer.ts';
 
 /**
  * A simulated x86-64 machine.
@@ -21,64 +22,67 @@ import { INFO_FLAGS, INFO_STORE, TLB_MASK } from './tlb.ts';
  * machine.rdmsr(IA32_PKRS).toString(16); // => '55555554'
  */
 export class Machine extends MachineCore {
+  /** The contents of two registers, for the instructions that kernel code executes most. */
+  private readonly pkrsValues: CellValues = this.registers.pkrs.values;
+  private readonly interruptFlags: CellValues = this.registers.interruptFlag.values;
+
   // ---- memory ----
 
   // A hit compares the page's address (its low 32 bits pick the slot), looks up the page's class among those
   // that are closed now, and takes the aligned word; anything else goes through `perform`.
 
   load32(address: number): number {
-    const hook = this.hook;
-    if (hook !== null) return hook.operate(Op.load32, address, 0, 0, 0);
     const { cpu } = this;
-    const { tlb } = cpu;
     const low = address | 0;
     const slot = (low >>> 12) & TLB_MASK;
-    const info = tlb.infos[slot] as number;
+    const info = cpu.infos[slot] as number;
     // The shift counts modulo 32: the class is the low five bits of `info`.
-    const refused = ((cpu.readDeny >>> info) & 1) | (low & 3);
-    if (tlb.tags[slot] === address - (low & 0xfff) && refused === 0) {
-      const words = tlb.words[slot] as Int32Array;
+    if (
+      this.hook === null &&
+      cpu.tags[slot] === address - (low & 0xfff) &&
+      (((cpu.readDeny >>> info) & 1) | (low & 3)) === 0
+    ) {
+      const words = cpu.words[slot] as Int32Array;
       return (words[(info & ~INFO_FLAGS) | ((low >>> 2) & 0x3ff)] as number) >>> 0;
     }
-    return this.perform(Op.load32, address, 0, 0, 0);
+    // Made a 32-bit integer here too, so that the compiler need not keep the result as a double.
+    return this.operate(Op.load32, address, 0, 0, 0) >>> 0;
   }
 
   store32(address: number, value: number): void {
-    const hook = this.hook;
-    if (hook !== null) {
-      hook.operate(Op.store32, address, 0, value, 0);
-      return;
-    }
     const { cpu } = this;
-    const { tlb } = cpu;
     const low = address | 0;
     const slot = (low >>> 12) & TLB_MASK;
-    const info = tlb.infos[slot] as number;
-    const refused = ((cpu.writeDeny >>> info) & 1) | (low & 3);
-    const plain = (info & INFO_STORE) !== 0 && this.journal === null;
-    if (tlb.tags[slot] === address - (low & 0xfff) && refused === 0 && plain) {
-      const words = tlb.words[slot] as Int32Array;
+    const info = cpu.infos[slot] as number;
+    if (
+      this.hook === null &&
+      cpu.tags[slot] === address - (low & 0xfff) &&
+      (((cpu.writeDeny >>> info) & 1) | (low & 3)) === 0 &&
+      (info & INFO_STORE) !== 0 &&
+      this.journal === null
+    ) {
+      const words = cpu.words[slot] as Int32Array;
       words[(info & ~INFO_FLAGS) | ((low >>> 2) & 0x3ff)] = value;
       return;
     }
-    this.perform(Op.store32, address, 0, value, 0);
+    this.operate(Op.store32, address, 0, value, 0);
   }
 
   load8(address: number): number {
-    const hook = this.hook;
-    if (hook !== null) return hook.operate(Op.load8, address, 0, 0, 0);
     const { cpu } = this;
-    const { tlb } = cpu;
     const low = address | 0;
     const slot = (low >>> 12) & TLB_MASK;
-    const info = tlb.infos[slot] as number;
-    const refused = (cpu.readDeny >>> info) & 1;
-    if (tlb.tags[slot] === address - (low & 0xfff) && refused === 0) {
-      const words = tlb.words[slot] as Int32Array;
+    const info = cpu.infos[slot] as number;
+    if (
+      this.hook === null &&
+      cpu.tags[slot] === address - (low & 0xfff) &&
+      ((cpu.readDeny >>> info) & 1) === 0
+    ) {
+      const words = cpu.words[slot] as Int32Array;
       const word = words[(info & ~INFO_FLAGS) | ((low >>> 2) & 0x3ff)] as number;
       return (word >>> ((low & 3) * 8)) & 0xff;
     }
-    return this.perform(Op.load8, address, 0, 0, 0);
+    return this.operate(Op.load8, address, 0, 0, 0) & 0xff;
   }
 
   store8(address: number, value: number): void {
@@ -95,14 +99,16 @@ export class Machine extends MachineCore {
 
   load64(address: number): bigint {
     const { cpu } = this;
-    const { tlb } = cpu;
     const low = address | 0;
     const slot = (low >>> 12) & TLB_MASK;
-    const info = tlb.infos[slot] as number;
-    const refused = ((cpu.readDeny >>> info) & 1) | (low & 7);
-    if (this.hook === null && tlb.tags[slot] === address - (low & 0xfff) && refused === 0) {
-      const chunk = tlb.chunks[slot] as Chunk;
-      return chunk.quads[((info & ~INFO_FLAGS) >>> 1) | ((low >>> 3) & 0x1ff)] as bigint;
+    const info = cpu.infos[slot] as number;
+    if (
+      this.hook === null &&
+      cpu.tags[slot] === address - (low & 0xfff) &&
+      (((cpu.readDeny >>> info) & 1) | (low & 7)) === 0
+    ) {
+      const { quads } = cpu.tlb.chunks[slot] as Chunk;
+      return quads[((info & ~INFO_FLAGS) >>> 1) | ((low >>> 3) & 0x1ff)] as bigint;
     }
     const result = this.operate(Op.load64, address, 0, 0, 0);
     return (BigInt(this.resultHigh >>> 0) << 32n) | BigInt(result >>> 0);
@@ -125,6 +131,7 @@ export class Machine extends MachineCore {
 
   /** Copies within memory; checked page by page, one operation. `extable`: true where the fault was fixed up. */
   copy(to: number, from: number, length: number, extable = false): boolean {
+    if (this.hook === null && copyInPage(this, to, from, length)) return false;
     return this.operate(extable ? Op.copy | EXTABLE : Op.copy, to, from, length, 0) === FIXED_UP;
   }
 
@@ -164,24 +171,23 @@ export class Machine extends MachineCore {
 
   // ---- registers ----
 
-  /** Nobody sees operations and nobody records what they change: registers are written directly. */
-  private get unattached(): boolean {
-    return this.hook === null && this.journal === null;
-  }
-
   rdmsr(msr: number): number {
     return this.operate(Op.rdmsr, msr, 0, 0, 0);
   }
 
   wrmsr(msr: number, low: number, high = 0): void {
     const { cpu } = this;
-    if (msr === IA32_PKRS && high === 0 && this.unattached && this.features.pks && !cpu.user) {
-      const value = low >>> 0;
-      this.registers.pkrs.values[cpu.index] = value;
-      cpu.derivePkrs(value);
+    if (watched !== null || high !== 0 || msr !== cpu.directMsr) {
+      this.writeMsr(msr, low, high);
     } else {
-      this.operate(Op.wrmsr, msr, 0, low, high);
+      const value = low >>> 0;
+      this.pkrsValues[cpu.index] = value;
+      cpu.derivePkrs(value);
     }
+  }
+
+  private writeMsr(msr: number, low: number, high: number): void {
+    this.operate(Op.wrmsr, msr, 0, low, high);
   }
 
   readCr(number: number): number {
@@ -220,18 +226,28 @@ export class Machine extends MachineCore {
 
   /** Saves IF and clears it. */
   pushfCli(): number {
-    const { index, user } = this.cpu;
-    if (user || !this.unattached) return this.operate(Op.pushfCli, 0, 0, 0, 0);
-    const { values } = this.registers.interruptFlag;
-    const flag = values[index] as number;
-    values[index] = 0;
+    const { cpu } = this;
+    return watched !== null || cpu.cpl === 3 ? this.pushfCliSlow() : this.exchangeFlag(cpu.index);
+  }
+
+  private pushfCliSlow(): number {
+    return this.operate(Op.pushfCli, 0, 0, 0, 0);
+  }
+
+  private exchangeFlag(cpu: number): number {
+    const flag = this.interruptFlags[cpu] as number;
+    this.interruptFlags[cpu] = 0;
     return flag;
   }
 
   popfIf(interruptFlag: number): void {
-    const { index, user } = this.cpu;
-    if (!user && this.unattached) this.registers.interruptFlag.values[index] = interruptFlag & 1;
-    else this.operate(Op.popfIf, interruptFlag, 0, 0, 0);
+    const { cpu } = this;
+    if (watched !== null || cpu.cpl === 3) this.popfIfSlow(interruptFlag);
+    else this.interruptFlags[cpu.index] = interruptFlag & 1;
+  }
+
+  private popfIfSlow(interruptFlag: number): void {
+    this.operate(Op.popfIf, interruptFlag, 0, 0, 0);
   }
 
   /** Ends a handler: restores what the event saved, and unblocks NMIs where it ends one. */
@@ -282,6 +298,10 @@ export class Machine extends MachineCore {
 
   /** Marks the begin (1) or end (0) of a window that checkers know by its id. */
   mark(id: number, begin: number, argument = 0): void {
+    if (watched !== null) this.markWatched(id, begin, argument);
+  }
+
+  private markWatched(id: number, begin: number, argument: number): void {
     const hook = this.hook;
     if (hook !== null) hook.operate(Op.mark, id, begin, argument, 0);
   }

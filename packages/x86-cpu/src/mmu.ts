@@ -12,6 +12,7 @@ import {
   INFO_DIRTY,
   INFO_FLAGS,
   INFO_GLOBAL,
+  INFO_KEY_SHIFT,
   INFO_NO_EXECUTE,
   INFO_STORE,
   INFO_USER,
@@ -131,7 +132,7 @@ export class Mmu {
       writable: (info & INFO_WRITABLE) !== 0,
       user: (info & INFO_USER) !== 0,
       noExecute: (info & INFO_NO_EXECUTE) !== 0,
-      key: info & 0xf,
+      key: (info & INFO_CLASS) >>> INFO_KEY_SHIFT,
     };
     const code = this.#decide(cpu, kind, implicit, held);
     return code === null && kind === 'write' && (info & INFO_DIRTY) === 0 ? -1 : code;
@@ -218,7 +219,7 @@ export class Mmu {
     const walk = this.#walk;
     const chunk = this.#state.memory.chunkAt(walk.frame);
     const start = walk.frame & CHUNK_MASK;
-    let info = walk.key | (walk.user ? INFO_USER : 0);
+    let info = (walk.key << INFO_KEY_SHIFT) | (walk.user ? INFO_USER : 0);
     if (walk.writable) info |= INFO_WRITABLE;
     if (walk.dirty) info |= INFO_DIRTY;
     if (walk.writable && walk.dirty && chunk.dirty === null) info |= INFO_STORE;

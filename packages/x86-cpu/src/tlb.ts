@@ -10,9 +10,10 @@ export const TLB_LARGE_ENTRIES = 8192;
 export const TLB_MASK: number = TLB_ENTRIES - 1;
 
 // An `info` word: flags in bits 9:0, above them the word index of the page in its chunk (a multiple of 1024).
-/** Bits 4:0: the page's class, its key plus 16 for a user page; a CPU's `readDeny` has a bit for each class. */
+/** Bits 4:0: the page's class, twice its key, plus 1 for a user page; a CPU's `readDeny` has a bit for each class. */
 export const INFO_CLASS = 0x1f;
-export const INFO_USER: number = 1 << 4; // U/S=1 in every entry
+export const INFO_USER: number = 1 << 0; // U/S=1 in every entry
+export const INFO_KEY_SHIFT = 1;
 export const INFO_WRITABLE: number = 1 << 5; // R/W=1 in every entry
 export const INFO_DIRTY: number = 1 << 6; // D is set in the leaf
 export const INFO_STORE: number = 1 << 7; // writable, dirty, and nobody keeps count of stored lines

@@ -220,6 +220,28 @@ function checkPages(mmu: Mmu, address: number, length: number, write: boolean): 
   return true;
 }
 
+/** The common copy, from within one page to within another; false if it is another or an access is refused. */
+export function copyInPage(
+  state: ExecutingState,
+  to: number,
+  from: number,
+  length: number,
+): boolean {
+  const { mmu } = state;
+  if (length <= 0 || (to & IN_PAGE) + length > PAGE || (from & IN_PAGE) + length > PAGE)
+    return false;
+  if (!mmu.translate(from, false)) return false;
+  const source = mmu.chunk as Chunk;
+  const at = mmu.offset;
+  if (!mmu.translate(to, true)) return false;
+  const target = mmu.chunk as Chunk;
+  const { offset } = mmu;
+  touch(state, target, offset, length);
+  if (source === target) target.bytes.copyWithin(offset, at, at + length);
+  else target.bytes.set(source.bytes.subarray(at, at + length), offset);
+  return true;
+}
+
 /** Copies within memory, checked page by page: what was copied before a fault stays copied. */
 export function copyPages(state: ExecutingState, to: number, from: number, length: number): number {
   const { mmu } = state;

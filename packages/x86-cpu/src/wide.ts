@@ -38,7 +38,11 @@ export function splitAddress(address: number | bigint | string): { page: number;
  * Loads from any address.
  *
  * @example
- * loadAt(machine, '0xff11000000001000', 4); // => 0n
+ * const machine = new Machine();
+ * const tables = new PageTables(machine, 0x10000);
+ * tables.map('0xffff888000001000', 0x200000);
+ * machine.writeCr(3, tables.root);
+ * loadAt(machine, '0xffff888000001000', 4); // => 0n
  */
 export function loadAt(
   machine: MachineCore,

@@ -16,12 +16,14 @@ import {
   entryHigh,
   entryLow,
   FAULTED,
+  type Machine,
   newWalk,
   Op,
   PageTables,
   PTE_A,
   PTE_D,
   PTE_P,
+  PTE_PS,
   PTE_RW,
   PTE_US,
   tableIndex,
@@ -64,53 +66,75 @@ const step = fc.record({
 const OPERATIONS = { read: Op.load32, write: Op.store32, fetch: Op.fetch } as const;
 const BASE = 0x1234_5600_0000;
 
+type Page = { flags: FlagValues; large: boolean; key: number };
+type FlagValues = typeof flags extends fc.Arbitrary<infer T> ? T : never;
+type Registers = typeof registers extends fc.Arbitrary<infer T> ? T : never;
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
+const REGION = 0x20_0000;
+
+/** Writes a page's entry under tables that allow everything. */
+function enterPage(
+  machine: Machine,
+  tables: PageTables,
+  { flags: bits, large, key }: Page,
+  i: number,
+): VectorEntry {
+  const set = (on: boolean, mask: number): number => (on ? mask : 0);
+  const low =
+    set(bits.present, PTE_P) |
+    set(bits.writable, PTE_RW) |
+    set(bits.user, PTE_US) |
+    set(bits.accessed, PTE_A) |
+    set(bits.dirty, PTE_D) |
+    set(large, PTE_PS);
+  const frame = 0x40_0000 + i * REGION;
+  const level = large ? 2 : 1;
+  const high = entryHigh(frame, key, bits.noExecute);
+  const slot = tables.entryAddress((BASE + i * REGION) / 4096, level, true);
+  machine.writeEntry(slot, entryLow(frame, low), high);
+  return { level, low: entryLow(frame, low) | 0, high: high | 0 };
+}
+
+function setRegisters(machine: Machine, wanted: Registers): void {
+  const r = machine.registers;
+  // EFER.NXE is the exception: entries are interpreted when they are walked.
+  if (wanted.efer !== r.efer.values[0]) machine.flushAllTlbs();
+  for (const name of ['cr0', 'cr4', 'efer', 'pkru', 'pkrs'] as const) r[name].poke(0, wanted[name]);
+  r.ac.poke(0, wanted.ac ? 1 : 0);
+}
+
+/** What the machine says of a step's access: the error code, or null. */
+function answer(
+  machine: Machine,
+  { page, kind, mode, fast }: Step,
+  expected: number | null,
+): number | null {
+  const address = BASE + page * REGION + 8;
+  machine.registers.cpl.poke(0, mode === 'user' ? 3 : 0);
+  if (mode === 'implicit') {
+    const done = machine.mmu.translatePage(Math.floor(address / 4096), 8, kind, true);
+    return done ? null : machine.fault.errorCode;
+  }
+  if (fast && expected === null && kind === 'read') machine.load32(address);
+  if (fast && expected === null && kind === 'write') machine.store32(address, 1);
+  const result = machine.execute(OPERATIONS[kind], address, 0, 1, 0);
+  return result === FAULTED ? machine.fault.errorCode : null;
+}
+
 describe(`random states (seed: ${seed})`, () => {
   it('decide every access as the pure rule does, on a TLB that is full of earlier ones', () => {
-    const pageArbitrary = fc.record({ flags, large: fc.boolean(), key: fc.nat(15) });
-    const pages = fc.array(pageArbitrary, { minLength: 4, maxLength: 4 });
+    const page = fc.record({ flags, large: fc.boolean(), key: fc.nat(15) });
+    const pages = fc.array(page, { minLength: 4, maxLength: 4 });
     fc.assert(
       fc.property(pages, fc.array(step, { minLength: 1, maxLength: 40 }), (given, steps) => {
         const { machine, tables } = withTables();
-        const entries: VectorEntry[] = given.map(({ flags: bits, large, key }, i) => {
-          const low =
-            (bits.present ? PTE_P : 0) |
-            (bits.writable ? PTE_RW : 0) |
-            (bits.user ? PTE_US : 0) |
-            (bits.accessed ? PTE_A : 0) |
-            (bits.dirty ? PTE_D : 0) |
-            (large ? 0x80 : 0);
-          const frame = 0x40_0000 + i * 0x20_0000;
-          const level = large ? 2 : 1;
-          const high = entryHigh(frame, key, bits.noExecute);
-          const slot = tables.entryAddress((BASE + i * 0x20_0000) / 4096, level, true);
-          machine.writeEntry(slot, entryLow(frame, low), high);
-          return { level, low: entryLow(frame, low) | 0, high: high | 0 };
-        });
-        const r = machine.registers;
-        for (const { page, kind, mode, registers: wanted, fast } of steps) {
-          if (wanted !== undefined) {
-            // EFER.NXE is the exception: entries are interpreted when they are walked.
-            if (wanted.efer !== r.efer.values[0]) machine.flushAllTlbs();
-            for (const name of ['cr0', 'cr4', 'efer', 'pkru', 'pkrs'] as const) {
-              r[name].poke(0, wanted[name]);
-            }
-            r.ac.poke(0, wanted.ac ? 1 : 0);
-          }
-          const walk = walkEntries([entries[page] as VectorEntry], machine.cpu.format);
-          const expected = decideAccess(kind, mode, walk, machine.cpu.rights);
-          r.cpl.poke(0, mode === 'user' ? 3 : 0);
-          const address = BASE + page * 0x20_0000 + 8;
-          if (mode === 'implicit') {
-            const ok = machine.mmu.translatePage(Math.floor(address / 4096), 8, kind, true);
-            expect(ok ? null : machine.fault.errorCode).toBe(expected);
-            continue;
-          }
-          if (fast && expected === null && kind !== 'fetch') {
-            if (kind === 'read') machine.load32(address);
-            else machine.store32(address, 1);
-          }
-          const result = machine.execute(OPERATIONS[kind], address, 0, 1, 0);
-          expect(result === FAULTED ? machine.fault.errorCode : null).toBe(expected);
+        const entries = given.map((wanted, i) => enterPage(machine, tables, wanted, i));
+        for (const next of steps) {
+          if (next.registers !== undefined) setRegisters(machine, next.registers);
+          const walk = walkEntries([entries[next.page] as VectorEntry], machine.cpu.format);
+          const expected = decideAccess(next.kind, next.mode, walk, machine.cpu.rights);
+          expect(answer(machine, next, expected)).toBe(expected);
         }
       }),
       runs,
@@ -118,49 +142,40 @@ describe(`random states (seed: ${seed})`, () => {
   });
 
   it('never let a load or store through on the fast path that the pure rule refuses', () => {
+    const page = fc.record({ key: fc.nat(15), user: fc.boolean(), writable: fc.boolean() });
     fc.assert(
-      fc.property(
-        registers,
-        registers,
-        fc.nat(15),
-        fc.boolean(),
-        fc.boolean(),
-        (before, after, key, user, writable) => {
-          const { machine, tables } = withTables();
-          tables.map(BASE, 0x40_0000, { key, user, writable });
-          const r = machine.registers;
-          const set = (wanted: typeof before): void => {
-            for (const name of ['cr0', 'cr4', 'pkru', 'pkrs'] as const)
-              r[name].poke(0, wanted[name]);
-            r.ac.poke(0, wanted.ac ? 1 : 0);
-          };
-          machine.handlers = null;
-          set(before);
-          machine.execute(Op.load32, BASE, 0, 0, 0);
-          machine.execute(Op.store32, BASE, 0, 1, 0);
-          set(after);
-          const page = { present: true, reserved: false, writable, user, noExecute: true, key };
-          const faults = (access: () => void): number | null => {
-            try {
-              access();
-              return null;
-            } catch {
-              return machine.fault.errorCode;
-            }
-          };
-          const { rights } = machine.cpu;
-          const read = decideAccess('read', 'supervisor', page, rights);
-          const write = decideAccess('write', 'supervisor', page, rights);
-          expect(faults(() => machine.store32(BASE, 7))).toBe(write);
-          expect(faults(() => machine.load32(BASE))).toBe(read);
-          expect(faults(() => machine.load8(BASE + 3))).toBe(read);
-          expect(faults(() => machine.load64(BASE))).toBe(read);
-        },
-      ),
+      fc.property(registers, registers, page, (before, after, wanted) => {
+        const { machine, tables } = withTables();
+        tables.map(BASE, 0x40_0000, wanted);
+        setRegisters(machine, { ...before, efer: NXE });
+        machine.execute(Op.load32, BASE, 0, 0, 0);
+        machine.execute(Op.store32, BASE, 0, 1, 0);
+        setRegisters(machine, { ...after, efer: NXE });
+        const walk = { ...wanted, present: true, reserved: false, noExecute: true };
+        const { rights } = machine.cpu;
+        const read = decideAccess('read', 'supervisor', walk, rights);
+        const write = decideAccess('write', 'supervisor', walk, rights);
+        expect(faultOf(machine, () => machine.store32(BASE, 7))).toBe(write);
+        expect(faultOf(machine, () => machine.load32(BASE))).toBe(read);
+        expect(faultOf(machine, () => machine.load8(BASE + 3))).toBe(read);
+        expect(faultOf(machine, () => machine.load64(BASE))).toBe(read);
+      }),
       runs,
     );
   });
 });
+
+const NXE = EFER_LME | EFER_LMA | EFER_NXE;
+
+/** The error code with which an access without handlers dies, or null. */
+function faultOf(machine: Machine, access: () => void): number | null {
+  try {
+    access();
+    return null;
+  } catch {
+    return machine.fault.errorCode;
+  }
+}
 
 describe(`a walk (seed: ${seed})`, () => {
   const mapping = fc.record({
