@@ -5,9 +5,9 @@ import type { NmiCoverage, StatePassing } from './entry.ts';
 import type { ChoiceSlice } from './revision.ts';
 import type { SchedHook } from './sched.ts';
 
-export const STATE_PASSING: readonly StatePassing[] = ['byValue', 'byReference'] as const;
-export const NMI_COVERED: readonly NmiCoverage[] = ['no', 'yes'] as const;
-export const SCHED_HOOK: readonly SchedHook[] = ['xtraOnly', 'switchEnd', 'beforeCurrent'] as const;
+const STATE_PASSING: readonly StatePassing[] = ['byValue', 'byReference'] as const;
+const NMI_COVERED: readonly NmiCoverage[] = ['no', 'yes'] as const;
+const SCHED_HOOK: readonly SchedHook[] = ['xtraOnly', 'switchEnd', 'beforeCurrent'] as const;
 
 /**
  * - `statePassing` — how idtentry_enter hands `idtentry_state` to what saves into it (D-01).

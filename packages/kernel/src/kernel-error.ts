@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Errors that reach the host program.
 
-/** A call that failed with an errno. */
+/** A call that failed with an errno (positive, as in errno.h); its message says what was wrong and what to do. */
 export class KernelError extends Error {
   override readonly name: string = 'KernelError';
   readonly errno: number;

@@ -52,6 +52,12 @@ export interface BootOptions extends MachineOptions {
 
 const jumpLabelMutex = defineLock('jump_label_mutex');
 
+/**
+ * One running kernel: its parts, and what modules and programs call.
+ *
+ * Get one from {@link boot}. Kernel code runs inside `call`, or in tasks made by `spawn`; whatever it shares
+ * must be in the machine's cells and memory.
+ */
 export class Kernel {
   readonly machine: Machine;
   readonly printk: PrintkRing;
@@ -128,7 +134,11 @@ export class Kernel {
     return { machine, tasks: new Tasks(machine), preempt: new Preempt(machine), slots: this.slots };
   }
 
-  /** A design choice of this boot. */
+  /**
+   * A design choice of this boot: how a module picks its strategy.
+   *
+   * @throws {KernelError} EINVAL where no loaded module has it.
+   */
   choice(name: string): string {
     const value = this.choices[name];
     if (value === undefined)
@@ -136,7 +146,11 @@ export class Kernel {
     return value;
   }
 
-  /** What a loaded module made. */
+  /**
+   * What a loaded module made: how one package finds another's part of this kernel.
+   *
+   * @throws {KernelError} EINVAL for a module that was not given to boot.
+   */
   module<T>(module: KernelModule<T>): T {
     if (!this.#modules.has(module)) {
       throw new KernelError(
@@ -147,6 +161,7 @@ export class Kernel {
     return this.#modules.get(module) as T;
   }
 
+  /** Registers a function to run once at boot, level by level; in `KernelModule.create`. */
   initcall(level: InitcallLevel, fn: () => void): void {
     const calls = this.#initcalls.get(level) ?? [];
     calls.push(fn);
@@ -164,23 +179,40 @@ export class Kernel {
     return key;
   }
 
+  /** DEFINE_MUTEX, once for each name. */
   mutex(name: string): Mutex {
     return new Mutex(this.machine, this.tasks, this.sched, defineLock(name));
   }
 
+  /** DEFINE_SPINLOCK, once for each name. */
   spinLock(name: string): SpinLock {
     return new SpinLock(this.machine, this.preempt, defineLock(name));
   }
 
+  /** DEFINE_SRCU, once for each name. */
   srcu(name: string): Srcu {
     return new Srcu(this.machine, this.sched, name);
   }
 
-  /** kthread_run: a new task with the fork policy of every field, runnable at once. */
+  /**
+   * kthread_run: a new task with the fork policy of every field, runnable at once; returns its number.
+   *
+   * Use it inside `call` or in a task. Each of `calls` is one system call or step of a thread: the record of
+   * operations, from which an interrupted call is run again, ends with it.
+   *
+   * @throws {KernelError} ENOMEM when every task slot is taken: boot with more `tasks`.
+   * @example
+   * const kernel = boot();
+   * const address = PAGE_OFFSET + 0x100_0000;
+   * kernel.call(() => kernel.spawn('writer', () => kernel.machine.store32(address, 7)));
+   * kernel.run();
+   * kernel.call(() => kernel.machine.load32(address)); // => 7
+   */
   spawn(name: string, ...calls: readonly (() => void)[]): number {
     return this.spawnCode({ name, calls });
   }
 
+  /** The same for code that is already a {@link TaskCode}. */
   spawnCode(code: TaskCode): number {
     const parent = this.tasks.current;
     const child = this.tasks.create(code);
@@ -209,12 +241,18 @@ export class Kernel {
     this.oops.bug(`BUG: scheduling while atomic: ${where}`);
   }
 
-  /** Runs a call in the host's task; see {@link Runner.call}. */
+  /**
+   * Runs a call in the host's task, as a system call, and returns its value; see {@link Runner.call}.
+   *
+   * @throws {TaskKilled} if an oops ended the task.
+   * @throws {KernelPanic} if the machine stopped.
+   * @throws {Deadlock} if it waits for what nobody can change.
+   */
   call<T>(fn: () => T): T {
     return this.runner.call(fn);
   }
 
-  /** Runs every task until all sleep or are dead. */
+  /** Runs every task, on all CPUs in turn, until all sleep or are dead. */
   run(): void {
     this.runner.runAll();
   }
@@ -224,6 +262,7 @@ export class Kernel {
     this.printk.print(text);
   }
 
+  /** What dmesg(1) shows. */
   get dmesg(): readonly string[] {
     return this.printk.dmesg;
   }

@@ -6,12 +6,28 @@ import type { Preempt } from './preempt.ts';
 import type { Scheduler } from './sched.ts';
 import type { Tasks } from './task.ts';
 
-/** Declares the cell of a lock: 0 while free, else its holder plus 1. */
+/**
+ * Declares the cell of a lock: 0 while free, else its holder plus 1.
+ *
+ * Use it where a module declares its cells itself; `kernel.mutex(name)` and `kernel.spinLock(name)` do it for
+ * one lock. One definition is one lock of a kernel.
+ */
 export function defineLock(name: string): FieldDefinition {
   return { name, type: 'u16', initial: 0, per: 'global' };
 }
 
-/** DEFINE_MUTEX: sleeps while another task holds it. */
+/**
+ * DEFINE_MUTEX: sleeps while another task holds it.
+ *
+ * Use it where the holder may sleep; in atomic context a contended `lock` is `BUG: scheduling while atomic`.
+ * It is not recursive: a task that locks it twice waits for ever, which ends in a {@link Deadlock}.
+ *
+ * @example
+ * const kernel = boot();
+ * const lock = kernel.mutex('pks_lock');
+ * kernel.call(() => lock.lock());
+ * kernel.call(() => lock.unlock());
+ */
 export class Mutex {
   readonly #owner: Column;
   readonly #tasks: Tasks;
@@ -23,17 +39,35 @@ export class Mutex {
     this.#sched = sched;
   }
 
+  /**
+   * mutex_lock: may sleep.
+   *
+   * @throws {Deadlock} where nobody is left who could unlock it.
+   */
   lock(): void {
     const me = this.#tasks.current + 1;
     while (this.#owner.compareExchange(0, 0, me) !== 0) this.#sched.sleepUntil(this.#owner, 0, 0);
   }
 
+  /** mutex_unlock: the waiters become runnable; which of them gets it is the scheduler's choice. */
   unlock(): void {
     this.#owner.set(0, 0);
   }
 }
 
-/** DEFINE_SPINLOCK: waits for the holder on another CPU; preemption is off while it is held. */
+/**
+ * DEFINE_SPINLOCK: waits for the holder on another CPU; preemption is off while it is held.
+ *
+ * Use it for short sections that never sleep. Interrupts stay on, as with `spin_lock`: a handler that takes a
+ * lock that its CPU holds ends in a {@link Deadlock}.
+ *
+ * @example
+ * const kernel = boot();
+ * const lock = kernel.spinLock('test_lock');
+ * kernel.call(() => lock.lock());
+ * kernel.call(() => kernel.preempt.inAtomic); // => true
+ * kernel.call(() => lock.unlock());
+ */
 export class SpinLock {
   readonly #owner: Column;
   readonly #preempt: Preempt;
@@ -43,18 +77,34 @@ export class SpinLock {
     this.#preempt = preempt;
   }
 
+  /**
+   * spin_lock
+   *
+   * @throws {Deadlock} where the holder can never go on.
+   */
   lock(): void {
     this.#preempt.disable();
     this.#owner.lock(0, 1);
   }
 
+  /** spin_unlock */
   unlock(): void {
     this.#owner.set(0, 0);
     this.#preempt.enable();
   }
 }
 
-/** DEFINE_SRCU: readers may sleep; a writer waits until those that it found are gone. */
+/**
+ * DEFINE_SRCU: readers may sleep; a writer waits until those that it found are gone.
+ *
+ * Use it where readers must not be held up and what they read goes away rarely, as `dax_read_lock` does.
+ *
+ * @example
+ * const kernel = boot();
+ * const srcu = kernel.srcu('dax_srcu');
+ * kernel.call(() => srcu.readUnlock(srcu.readLock()));
+ * kernel.call(() => srcu.synchronize());
+ */
 export class Srcu {
   readonly #readers: Column;
   readonly #index: Column;
@@ -79,6 +129,7 @@ export class Srcu {
     return index;
   }
 
+  /** srcu_read_unlock, with what the lock returned. */
   readUnlock(index: number): void {
     this.#readers.add(index, -1);
   }

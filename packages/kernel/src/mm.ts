@@ -56,6 +56,7 @@ interface Leaf {
   readonly size: number;
 }
 
+/** The kernel's own page tables, one for all CPUs, and the pages of RAM that are handed out. */
 export class KernelMappings {
   /** Physical address of the top table, for CR3. */
   readonly root: number;
@@ -135,7 +136,7 @@ export class KernelMappings {
     chunk.bytes.fill(0, offset, offset + PAGE_SIZE);
   }
 
-  /** __va */
+  /** __va: where a physical address lies in the direct map. */
   directAddress(physical: number): number {
     return PAGE_OFFSET + physical;
   }

@@ -63,6 +63,7 @@ const dieCounterField: FieldDefinition = {
   per: 'global',
 };
 
+/** What the kernel says when something is wrong, and what becomes of the task and the machine then. */
 export class Oops {
   readonly #parts: OopsParts;
   readonly #warned: Column;
@@ -78,7 +79,13 @@ export class Oops {
     this.#interruptFlag = new PerCpu(parts.machine.registers.interruptFlag);
   }
 
-  /** WARN: a message with where it came from; the kernel goes on. */
+  /**
+   * WARN: a message with where it came from; the kernel goes on.
+   *
+   * Use it for misuse that can be refused without harm.
+   *
+   * @throws {KernelPanic} with `policy.panicOnWarn`.
+   */
   warn(message: string): void {
     const { machine, printk, tasks, policy } = this.#parts;
     machine.mark(Mark.complaint, 1, Complaint.warn);
@@ -131,7 +138,11 @@ export class Oops {
     return printk.muted ? [] : kernelFrames(hostFrames(), symbols, from);
   }
 
-  /** panic(): the machine stops. */
+  /**
+   * panic(): the machine stops.
+   *
+   * @throws {KernelPanic} always.
+   */
   panic(message: string): never {
     const { machine, printk } = this.#parts;
     machine.mark(Mark.complaint, 1, Complaint.panic);

@@ -22,6 +22,12 @@ export const NMI_OFFSET: number = 1 << 20;
 /** Hardirq, softirq and NMI counts. */
 export const INTERRUPT_MASK = 0xffff00;
 
+/**
+ * preempt_count() of each CPU: nested preempt_disable, softirq, hardirq and NMI, in one word.
+ *
+ * Use `disable` and `enable` around what must stay on its CPU. The word is the CPU's, not the task's: a task
+ * never leaves a CPU while it is not 0.
+ */
 export class Preempt {
   readonly count: PerCpu;
   readonly needResched: PerCpu;

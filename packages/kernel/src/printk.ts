@@ -3,7 +3,16 @@
 
 const RING_LINES = 4096;
 
-/** The kernel log. Lines carry no time: the machine has no clock. */
+/**
+ * The kernel log: the last 4096 lines, without times, since the machine has no clock.
+ *
+ * Use `kernel.dmesg` to read it and `onLine` to follow it. It is output, outside the state of the machine.
+ *
+ * @example
+ * const kernel = boot();
+ * kernel.print('x86/pkeys: hello');
+ * kernel.dmesg[1]; // => 'x86/pkeys: hello'
+ */
 export class PrintkRing {
   readonly #lines: string[] = [];
   readonly #firstTime: () => boolean;
@@ -32,6 +41,7 @@ export class PrintkRing {
     return this.#lines;
   }
 
+  /** dmesg --clear */
   clear(): void {
     this.#lines.length = 0;
   }

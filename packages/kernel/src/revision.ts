@@ -4,7 +4,11 @@
 import { EINVAL } from './errno.ts';
 import { KernelError } from './kernel-error.ts';
 
-/** The posted revisions that run, and `reference`: RFC V2's features with its reported defects repaired. */
+/**
+ * Names for `boot({ revision })`.
+ *
+ * The posted revisions that run, and `reference`: RFC V2's features with its reported defects repaired.
+ */
 export type RevisionName = 'reference' | 'rfc-v2';
 
 export const revisionNames: readonly RevisionName[] = Object.freeze([
@@ -12,7 +16,7 @@ export const revisionNames: readonly RevisionName[] = Object.freeze([
   'rfc-v2',
 ] as const);
 
-/** One package's design choices: name and value. */
+/** Design choices, by name: of one package, or of a boot. */
 export type Choices = Readonly<Record<string, string>>;
 
 /** What a package contributes to revisions. */
@@ -38,7 +42,13 @@ export interface RevisionRequest {
 /**
  * The choices of one package under a request; names that no loaded package knows are refused.
  *
+ * Boot does this for its modules; use it to ask what a revision would be without booting it. Later wins:
+ * revision, repairs, sabotages, single values.
+ *
  * @throws {KernelError} EINVAL with the names that exist.
+ * @example
+ * const request = { revision: 'rfc-v2', repairs: ['D-01'], sabotages: [], with: {} } as const;
+ * resolveChoices([kernelChoices], request)['statePassing']; // => 'byReference'
  */
 export function resolveChoices(slices: readonly ChoiceSlice[], request: RevisionRequest): Choices {
   const resolved: Record<string, string> = {};

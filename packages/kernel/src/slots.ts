@@ -19,7 +19,11 @@ export interface Regs {
   readonly state: EntryState;
 }
 
-/** Functions that modules put into the kernel's code. */
+/**
+ * Functions that modules put into the kernel's code, each list in the order of `boot({ modules })`.
+ *
+ * Use it in `KernelModule.create`; after boot the lists are constant.
+ */
 export class Slots {
   /** identify_cpu: once on each CPU as it comes up, boot CPU first. */
   readonly cpuInit: (() => void)[] = [];

@@ -7,7 +7,7 @@ import { type Pks, pksCore } from '@pkslab/pks-core';
 import { type Kmap, kmap } from '../src/index.ts';
 
 /** Where the device's memory lies; its first page is `PFN`. */
-export const DEVICE = 0x1_0000_0000;
+const DEVICE = 0x1_0000_0000;
 export const PFN: number = DEVICE / 4096;
 /** A page of RAM that nobody has allocated. */
 export const RAM_PFN = 0x1000;
