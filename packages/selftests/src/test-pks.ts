@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The userspace half of RFC V2's test programme, tools/testing/selftests/x86/test_pks.c. [PATCH 08/17]
 
-import { type Kernel, TIF_WORK_CTXSW } from '@pkslab/kernel';
+import { type Kernel, type TaskCode, TIF_WORK_CTXSW } from '@pkslab/kernel';
 import { RUN_PKS } from '@pkslab/pks-core';
 import { Output } from './output.ts';
 import { SleepTimer } from './sleep.ts';
@@ -24,7 +24,7 @@ export interface TestPksOptions {
 /**
  * Runs test_pks: two processes on CPU 0, one of which expects its rights back after the other ran.
  *
- * Use it on a kernel of one CPU with the module `pksTest`, outside of any kernel call. Like the posted program it
+ * Use it on a kernel with the module `pksTest`, outside of any kernel call. Like the posted program it
  * waits for nobody and looks at no exit status: the order is that of the sleeps alone, so a partner that comes
  * late leaves nothing to check (D-09).
  *
@@ -50,14 +50,20 @@ export function testPks(kernel: Kernel, options: TestPksOptions = {}): readonly 
       write('2');
     });
   };
-  kernel.spawn('test_pks', () => {
+  const parent = (): void => {
     flag();
-    kernel.spawn('test_pks', child);
+    kernel.spawnCode(pinned(child));
     timer.sleep(partnerSleeps);
     withRunPks(kernel, output, (write) => write('0'));
-  });
+  };
+  kernel.spawnCode(pinned(parent));
   timer.run();
   return output.lines;
+}
+
+/** sched_setaffinity: both processes are on CPU 0. */
+function pinned(main: () => void): TaskCode {
+  return { name: 'test_pks', calls: [main], cpu: 0 };
 }
 
 /** Opens run_pks, writes what it is told to, and prints the result. */

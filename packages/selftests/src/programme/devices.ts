@@ -5,7 +5,8 @@ import { dax } from '@pkslab/dax';
 import { PAGE_OFFSET } from '@pkslab/kernel';
 import { kmap } from '@pkslab/kmap';
 import { memremap } from '@pkslab/memremap';
-import { PAGE_SIZE } from '@pkslab/x86-cpu';
+import { INIT_PKRS_VALUE } from '@pkslab/pks-core';
+import { IA32_PKRS, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { Output } from '../output.ts';
 import type { Bench, SelfTest } from './bench.ts';
 import { attachDevice, pattern, roundTrip, sameBytes } from './device-rig.ts';
@@ -68,6 +69,27 @@ function sectionInterrupted(bench: Bench): void {
       bench.problems.push(...new Set(output.lines));
     },
   );
+}
+
+/** The static branch goes off, or on, while a section is open: it must end as it began. */
+function sectionOverBranch(bench: Bench): void {
+  const kernel = bench.boot();
+  const { access } = kernel.module(memremap);
+  const { tasks, machine } = kernel;
+  const expectClosed = (when: string): void => {
+    const count = kernel.call(() => access.ref.get(tasks.current));
+    bench.equal(`dev_page_access_ref after a section over ${when}`, count, 0);
+    const register = kernel.call(() => machine.rdmsr(IA32_PKRS));
+    bench.equal(`PKRS after a section over ${when}`, register, INIT_PKRS_VALUE);
+  };
+  kernel.call(() => access.enable());
+  const { device } = attachDevice(kernel);
+  kernel.call(() => access.disable());
+  expectClosed('the first attach');
+  kernel.call(() => access.enable());
+  kernel.call(() => device.detach());
+  kernel.call(() => access.disable());
+  expectClosed('the last detach');
 }
 
 function driverInterrupted(bench: Bench): void {
@@ -187,6 +209,13 @@ export const deviceTests: readonly SelfTest[] = [
     sentence: 'A device section with an interrupt at every operation, whose handler has one too.',
     origin: 'ours',
     run: sectionInterrupted,
+  },
+  {
+    name: 'section-over-attach',
+    sentence:
+      'A section that is open while the first device comes, or the last one goes, ends closed.',
+    origin: 'ours',
+    run: sectionOverBranch,
   },
   {
     name: 'pmem-interrupted',
