@@ -19,6 +19,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'Run scenarios under every interleaving and print the shortest one that breaks them',
     load: async () => (await import('./commands/explore.ts')).explore,
   },
+  selftests: {
+    summary: 'Run the test programme of the series and ours, or see whether it notices sabotage',
+    load: async () => (await import('./commands/selftests.ts')).selftests,
+  },
   decode: {
     summary: 'Explain a PKRS value, a page-table entry or a page-fault error code',
     load: async () => (await import('./commands/decode.ts')).decode,
