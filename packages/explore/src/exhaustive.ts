@@ -128,6 +128,10 @@ export class ExhaustiveSearch {
     const { undo } = this.#system;
     this.#visited.clear();
     this.#depth = 0;
+    if (this.#mustStop()) {
+      this.#stopped = true;
+      return;
+    }
     this.#executions++;
     this.#enter();
     while (this.#depth > 0 && !this.#stopped && !this.#isOver()) {
@@ -140,8 +144,8 @@ export class ExhaustiveSearch {
         this.#executions++;
         undo.undo(level.mark, level.low, level.high);
       }
-      this.#take(level.actions[level.next++] as Action);
       if (this.#mustStop()) this.#stopped = true;
+      else this.#take(level.actions[level.next++] as Action);
     }
   }
 

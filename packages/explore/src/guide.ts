@@ -69,7 +69,7 @@ export function guideOf(system: System, schedule: readonly Action[]): Guide {
       points.push({ cpu: running, ...at, event: null, choice: 0, to: action.cpu });
       running = action.cpu;
     }
-    if (action.event !== null || action !== stepsOf(system, action.cpu)[0]) {
+    if (action.event !== null || action.choice !== stepsOf(system, action.cpu)[0]?.choice) {
       points.push({ ...action, ...occurrences.at(action.cpu), to: action.cpu });
     }
     occurrences.perform(action);
@@ -87,6 +87,7 @@ export type GuidedEnd = 'ended' | 'violated' | 'diverged';
 /** Runs a system to its end with the events of a guide; `diverged` if one of them never came up. */
 export function runGuided(system: System, guide: Guide): GuidedEnd {
   const run = new GuidedRun(system, guide);
+  if (system.checker.violation !== null) return 'violated';
   for (let step = 0; step < MAX_STEPS; step++) {
     const action = run.next();
     if (action === null) return endOf(system, run.missed);

@@ -135,12 +135,7 @@ describe('a view', () => {
       machine.mark(Mark.grant, 0);
     };
     explore(oneTask(body, () => [watch], { irq: 1 }));
-    expect([...seen].sort()).toEqual([
-      'irq 0 false',
-      'irq 0 true',
-      'task 0 false',
-      'task 1 false',
-    ]);
+    expect([...seen].sort()).toEqual(['irq 0 false', 'irq 0 true', 'task 0 false', 'task 1 false']);
   });
 
   it('names an NMI and an exception', () => {
@@ -169,7 +164,13 @@ describe('preserved cells', () => {
   });
 
   it('are compared with what they were when the handler was entered', () => {
-    const found = explore(oneTask(({ x }) => x.get(0), (parts) => [keepsY(parts)], { irq: 1 }));
+    const found = explore(
+      oneTask(
+        ({ x }) => x.get(0),
+        (parts) => [keepsY(parts)],
+        { irq: 1 },
+      ),
+    );
     expect(found).toMatchObject({
       verdict: 'violated',
       invariant: 'keeps',
@@ -203,7 +204,12 @@ describe('an invariant on accesses', () => {
       address + size > RAM + 4096 && address < RAM + 8192 ? 'reached' : null,
   });
   const verdict = (body: (machine: Parts['kernel']['machine']) => void): string =>
-    explore(oneTask(({ kernel }) => body(kernel.machine), () => [outside()])).verdict;
+    explore(
+      oneTask(
+        ({ kernel }) => body(kernel.machine),
+        () => [outside()],
+      ),
+    ).verdict;
 
   it('sees loads and stores with their size', () => {
     expect(verdict((machine) => machine.store32(RAM + 4092, 1))).toBe('holds');

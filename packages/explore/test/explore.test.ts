@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import { explore } from '../src/index.ts';
+import { cell, endsWith, lostUpdate, protocol } from './support.ts';
+
+describe('explore()', () => {
+  it('says holds of a finished space, and what the space was', () => {
+    const held = explore(lostUpdate(1));
+    expect(held).toMatchObject({
+      scenario: 'protocol',
+      revision: 'reference',
+      repairs: [],
+      verdict: 'holds',
+      invariant: null,
+      message: null,
+      attributedTo: null,
+      events: 0,
+      operations: 0,
+      trace: '',
+      bound: { cpus: 1, irq: 0, nmi: 0, preempt: 0, pageFault: 0, maxStates: 20_000_000 },
+    });
+    expect(held.states).toBeGreaterThan(10);
+    expect(held.sitesReached).toBeGreaterThan(5);
+  });
+
+  it('says violated with events, operations and executions', () => {
+    const found = explore(lostUpdate(1), { budget: { preempt: 1 } });
+    expect(found).toMatchObject({ verdict: 'violated', invariant: 'end', events: 1 });
+    expect(found.bound.preempt).toBe(1);
+    expect(found.operations).toBe(found.trace.split('\n').filter(isOperation).length);
+    expect(found.executions).toBeLessThanOrEqual(2000);
+  });
+
+  it('says incomplete at its limit of states', () => {
+    const cut = explore(lostUpdate(2, { irq: 1 }), { maxStates: 20 });
+    // The violation lies further in than 20 states.
+    expect(cut).toMatchObject({ verdict: 'incomplete', states: 20 });
+  });
+
+  it('measures and limits time by the clock that it is given', () => {
+    let now = 100;
+    const clock = (): number => now++;
+    const progress: number[] = [];
+    const result = explore(longScenario(3), {
+      clock,
+      maxSeconds: 3,
+      onProgress: ({ seconds }) => progress.push(seconds),
+    });
+    expect(result.verdict).toBe('incomplete');
+    expect(progress).toEqual([1, 2, 3, 4]);
+    expect(result.seconds).toBe(5);
+  });
+
+  it('gives the same result every time', () => {
+    const once = explore(longScenario(), { maxStates: 30_000 });
+    expect(explore(longScenario(), { maxStates: 30_000 })).toEqual(once);
+  });
+
+  it('does not say holds of code that something outside the machine steers', () => {
+    let outside = 0;
+    const scenario = protocol({
+      cpus: 2,
+      code(kernel) {
+        const x = cell(kernel, 'x');
+        const shares = (): void => void x.add(0, 1 + (outside++ % 2));
+        return { tasks: [[shares], [() => void x.add(0, 1)]] };
+      },
+    });
+    expect(() => explore(scenario)).toThrow(/^not deterministic at operation 0 of A/);
+  });
+});
+
+function isOperation(line: string): boolean {
+  return /^[AB] /.test(line) || line.startsWith('swapper');
+}
+
+function longScenario(each = 2) {
+  return protocol({
+    budget: { irq: each, nmi: each },
+    code: (kernel) => {
+      const x = cell(kernel, 'x');
+      const body = (): void => {
+        for (let i = 0; i < 30; i++) x.add(0, 1);
+      };
+      return { tasks: [[body]], invariants: [endsWith(x, 30)] };
+    },
+  });
+}

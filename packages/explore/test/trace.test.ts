@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { explore, invariant } from '../src/index.ts';
+import { cell, lostUpdate, protocol } from './support.ts';
+
+function lines(trace: string): string[] {
+  return trace.split('\n').map((line) => line.trimEnd());
+}
+
+describe('a trace', () => {
+  it('has one line for each step, the events, the invariant and the kernel’s stack', () => {
+    const scenario = protocol({
+      budget: { irq: 1 },
+      code(kernel) {
+        const x = cell(kernel, 'x');
+        kernel.entry.requestIrq(0x20, () => x.set(0, 0x1234));
+        const check = invariant({
+          id: 'small',
+          text: 'x stays small',
+          boundary: () => ((x.values[0] as number) < 100 ? null : 'x is big'),
+        });
+        const body = (): void => {
+          if (x.get(0) === 0) x.add(0, 1);
+        };
+        return { tasks: [[body]], invariants: [check] };
+      },
+    });
+    expect(lines(explore(scenario).trace)).toEqual([
+      'CPU 0',
+      '>>> irq, vector 0x20',
+      'A irq          __preempt_count[cpu] += 65536 -> 0x10000',
+      'A irq          test.x[0] := 0x1234',
+      '',
+      'violated: small: x is big',
+      'kernel backtrace:',
+      '  Entry.interrupt',
+      '',
+    ]);
+  });
+
+  it('has a lane for each CPU', () => {
+    const { trace } = explore(lostUpdate(2));
+    const [header = '', ...rest] = lines(trace);
+    expect(header).toMatch(/^CPU 0 +CPU 1$/);
+    const lane = header.indexOf('CPU 1');
+    expect(rest.some((line) => line.startsWith('A  '))).toBe(true);
+    expect(rest.some((line) => line.indexOf('B  ') === lane)).toBe(true);
+  });
+
+  it('is empty where nothing is violated', () => {
+    expect(explore(lostUpdate(1)).trace).toBe('');
+  });
+});
