@@ -52,6 +52,7 @@ const HIDDEN_CLASSES: ReadonlySet<string> = new Set([
   'Mutex',
   'Oops',
   'OpenFile',
+  'MarkWindow',
   'PerCpu',
   'PhysicalMemory',
   'Preempt',
@@ -64,6 +65,7 @@ const HIDDEN_CLASSES: ReadonlySet<string> = new Set([
   'Srcu',
   'StaticKey',
   'Tasks',
+  'WordColumn',
 ]);
 
 /** Functions of the machine that belong to no class. */

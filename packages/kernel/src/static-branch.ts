@@ -23,9 +23,9 @@ export function defineStaticKey(name: string): StaticKeyDefinition {
 export class StaticKey {
   readonly count: Column;
   readonly text: Column;
-  readonly #thisCpu: PerCpu;
-  readonly #mutex: Mutex;
-  readonly #warn: (message: string) => void;
+  private readonly thisCpu: PerCpu;
+  private readonly mutex: Mutex;
+  private readonly warn: (message: string) => void;
 
   constructor(
     machine: Machine,
@@ -35,31 +35,31 @@ export class StaticKey {
   ) {
     this.count = machine.column(definition.count);
     this.text = machine.column(definition.text);
-    this.#thisCpu = new PerCpu(this.text);
-    this.#mutex = mutex;
-    this.#warn = warn;
+    this.thisCpu = new PerCpu(this.text);
+    this.mutex = mutex;
+    this.warn = warn;
   }
 
   /** static_branch_unlikely: what the code of the executing CPU says. */
   get enabled(): boolean {
-    return this.#thisCpu.read() !== 0;
+    return this.thisCpu.read() !== 0;
   }
 
   /** static_branch_inc: returns after every CPU has the new code. */
   inc(): void {
-    this.#mutex.lock();
+    this.mutex.lock();
     if (this.count.get(0) === 0) this.#patch(1);
     this.count.add(0, 1);
-    this.#mutex.unlock();
+    this.mutex.unlock();
   }
 
   /** static_branch_dec */
   dec(): void {
-    this.#mutex.lock();
+    this.mutex.lock();
     const count = this.count.add(0, -1);
-    if (count < 0) this.#warn('jump label: negative count!');
+    if (count < 0) this.warn('jump label: negative count!');
     if (count === 0) this.#patch(0);
-    this.#mutex.unlock();
+    this.mutex.unlock();
   }
 
   /** text_poke on each CPU in turn. */

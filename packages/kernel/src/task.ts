@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tasks: their cells, and what exists of them outside the machine (name and code). kernel/fork.c
 
-import {
-  type Column,
-  type FieldDefinition,
-  type Machine,
-  Op,
-  PerCpu,
-  THIS_CPU,
-} from '@pkslab/x86-cpu';
+import { type Column, type FieldDefinition, type Machine, PerCpu } from '@pkslab/x86-cpu';
 import { ENOMEM } from './errno.ts';
 import { KernelError } from './kernel-error.ts';
 
@@ -104,10 +97,7 @@ export class Tasks {
 
   /** `current`: constant for the running context, so no event can come before the read. */
   get current(): number {
-    const column = this.currentTask;
-    const { machine } = column;
-    if (machine.hook !== null) return column.attached(Op.getLocal, THIS_CPU, 0);
-    return column.values[machine.cpu.index] as number;
+    return this.currentOfCpu.readLocal();
   }
 
   code(task: number): TaskCode {

@@ -3,64 +3,66 @@
 // device pages, include/linux/highmem.h
 
 import { type Kernel, type KernelModule, PAGE_OFFSET } from '@pkslab/kernel';
-import { type Memremap, memremap } from '@pkslab/memremap';
+import { type DevAccess, memremap, type Pagemaps } from '@pkslab/memremap';
 import { PAGE_SIZE } from '@pkslab/x86-cpu';
 import { kmapChoices } from './choices.ts';
 import { MapOwners } from './map-owners.ts';
 
 /** Short-term mappings of pages, which are named by their pfn. */
 export class Kmap {
-  readonly #kernel: Kernel;
-  readonly #memremap: Memremap;
-  readonly #owners: MapOwners | null;
-  readonly #hooked: boolean;
+  private readonly kernel: Kernel;
+  /** Null where kmap enables nothing. */
+  private readonly pagemaps: Pagemaps | null;
+  private readonly access: DevAccess;
+  private readonly owners: MapOwners | null;
 
   constructor(kernel: Kernel) {
-    this.#kernel = kernel;
-    this.#memremap = kernel.module(memremap);
-    this.#owners = kernel.choice('kmapPolicy') === 'local' ? new MapOwners(kernel) : null;
-    this.#hooked = kernel.choice('kmapHook') === 'on';
+    this.kernel = kernel;
+    const { pagemaps, access } = kernel.module(memremap);
+    this.pagemaps = kernel.choice('kmapHook') === 'on' ? pagemaps : null;
+    this.access = access;
+    this.owners = kernel.choice('kmapPolicy') === 'local' ? new MapOwners(kernel) : null;
   }
 
   /** kmap: the page's address, usable until kunmap. May sleep. */
   kmap(pfn: number): number {
-    this.#enableAccess(pfn);
+    this.enableAccess(pfn);
     return PAGE_OFFSET + pfn * PAGE_SIZE;
   }
 
   kunmap(pfn: number): void {
-    this.#disableAccess(pfn);
+    this.disableAccess(pfn);
   }
 
   /** kmap_atomic: preemption and page faults are off until kunmap_atomic. */
   kmapAtomic(pfn: number): number {
-    const { preempt, tasks } = this.#kernel;
+    const { preempt, tasks } = this.kernel;
     preempt.disable();
     tasks.pagefaultDisabled.add(tasks.current, 1);
-    this.#enableAccess(pfn);
+    this.enableAccess(pfn);
     return PAGE_OFFSET + pfn * PAGE_SIZE;
   }
 
   /** kunmap_atomic: takes the address, as the macro does. */
   kunmapAtomic(address: number): void {
-    const { preempt, tasks } = this.#kernel;
-    this.#disableAccess(Math.floor((address - PAGE_OFFSET) / PAGE_SIZE));
+    const { preempt, tasks } = this.kernel;
+    this.disableAccess(Math.floor((address - PAGE_OFFSET) / PAGE_SIZE));
     tasks.pagefaultDisabled.add(tasks.current, -1);
     preempt.enable();
   }
 
   /** enable_access */
-  #enableAccess(pfn: number): void {
-    if (!this.#hooked || !this.#memremap.pagemaps.pageIsAccessProtected(pfn)) return;
-    this.#owners?.push(pfn);
-    this.#memremap.access.enable();
+  private enableAccess(pfn: number): void {
+    if (this.pagemaps === null || !this.pagemaps.pageIsAccessProtected(pfn)) return;
+    this.owners?.push(pfn);
+    this.access.enable();
   }
 
   /** disable_access */
-  #disableAccess(pfn: number): void {
-    if (!this.#hooked || !this.#memremap.pagemaps.pageIsAccessProtected(pfn)) return;
+  private disableAccess(pfn: number): void {
+    if (this.pagemaps === null || !this.pagemaps.pageIsAccessProtected(pfn)) return;
     // A surplus kunmap has no map to forget.
-    if (this.#memremap.access.disable()) this.#owners?.pop();
+    if (this.access.disable()) this.owners?.pop();
   }
 }
 
@@ -71,8 +73,8 @@ export const kmap: KernelModule<Kmap> = {
   symbols: {
     'Kmap.kmapAtomic': 'kmap_atomic',
     'Kmap.kunmapAtomic': 'kunmap_atomic',
-    '#disableAccess': 'disable_access',
-    '#enableAccess': 'enable_access',
+    'Kmap.disableAccess': 'disable_access',
+    'Kmap.enableAccess': 'enable_access',
   },
   create: (kernel) => new Kmap(kernel),
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Who has which page mapped: an array of outstanding maps in each task, as reviewers asked for.
 
-import { type Kernel, PAGE_OFFSET } from '@pkslab/kernel';
+import { type Kernel, PAGE_OFFSET, type Tasks } from '@pkslab/kernel';
 import { type Column, type FieldDefinition, PAGE_SIZE } from '@pkslab/x86-cpu';
 
 /** Outstanding maps that a task is remembered with; deeper ones are not named in reports. */
@@ -15,16 +15,18 @@ const depthField: FieldDefinition = {
 };
 
 export class MapOwners {
-  readonly #kernel: Kernel;
-  readonly #depth: Column;
+  private readonly kernel: Kernel;
+  private readonly tasks: Tasks;
+  private readonly depth: Column;
   /** pfn of each outstanding map. */
-  readonly #maps: Column;
+  private readonly maps: Column;
 
   constructor(kernel: Kernel) {
     const { machine } = kernel;
-    this.#kernel = kernel;
-    this.#depth = machine.column(depthField);
-    this.#maps = machine.column({
+    this.kernel = kernel;
+    this.tasks = kernel.tasks;
+    this.depth = machine.column(depthField);
+    this.maps = machine.column({
       name: 'task.kmap_pfn',
       type: 'address',
       initial: 0,
@@ -36,18 +38,18 @@ export class MapOwners {
 
   /** Notes a map of the current task. The slot is taken first, so that an NMI's own maps go above it. */
   push(pfn: number): void {
-    const { current } = this.#kernel.tasks;
-    const depth = this.#depth.add(current, 1);
-    if (depth <= MAPS_PER_TASK) this.#maps.set(current * MAPS_PER_TASK + depth - 1, pfn);
+    const { current } = this.tasks;
+    const depth = this.depth.add(current, 1);
+    if (depth <= MAPS_PER_TASK) this.maps.set(current * MAPS_PER_TASK + depth - 1, pfn);
   }
 
   pop(): void {
-    this.#depth.add(this.#kernel.tasks.current, -1);
+    this.depth.add(this.tasks.current, -1);
   }
 
   /** A key fault on a page that another task has mapped: says who and who, and leaves the fault refused. */
   #report(address: number): boolean {
-    const { tasks, oops } = this.#kernel;
+    const { tasks, oops } = this.kernel;
     const pfn = Math.floor((address - PAGE_OFFSET) / PAGE_SIZE);
     const owner = this.#ownerOf(pfn);
     if (owner >= 0 && owner !== tasks.current) {
@@ -59,10 +61,10 @@ export class MapOwners {
   }
 
   #ownerOf(pfn: number): number {
-    for (let task = 0; task < this.#kernel.machine.tasks; task++) {
-      const depth = Math.min(this.#depth.get(task), MAPS_PER_TASK);
+    for (let task = 0; task < this.kernel.machine.tasks; task++) {
+      const depth = Math.min(this.depth.get(task), MAPS_PER_TASK);
       for (let i = 0; i < depth; i++) {
-        if (this.#maps.get(task * MAPS_PER_TASK + i) === pfn) return task;
+        if (this.maps.get(task * MAPS_PER_TASK + i) === pfn) return task;
       }
     }
     return -1;

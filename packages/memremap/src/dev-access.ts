@@ -7,9 +7,10 @@ import {
   Mark,
   type StaticKey,
   type StaticKeyDefinition,
+  type Tasks,
 } from '@pkslab/kernel';
-import { PKEY_DISABLE_ACCESS, type Pks } from '@pkslab/pks-core';
-import type { Column, FieldDefinition, Machine } from '@pkslab/x86-cpu';
+import { PKEY_DISABLE_ACCESS, type Pkrs, type Pks } from '@pkslab/pks-core';
+import { type Column, type FieldDefinition, type Machine, MarkWindow } from '@pkslab/x86-cpu';
 
 /** PKEY_INVALID (INT_MIN) */
 export const PKEY_INVALID = -0x8000_0000;
@@ -38,29 +39,35 @@ const devPagePkeyField: FieldDefinition = {
 export class DevAccess {
   readonly ref: Column;
   readonly branch: StaticKey;
-  readonly #pkey: Column;
-  readonly #kernel: Kernel;
-  readonly #machine: Machine;
-  readonly #pks: Pks;
-  readonly #nested: boolean;
-  readonly #warns: boolean;
-  /** enable and disable act whenever there is a key, not only while the static branch is on. */
-  readonly #gatedByKey: boolean;
+  private readonly pkeyCell: Column;
+  private readonly kernel: Kernel;
+  private readonly machine: Machine;
+  private readonly tasks: Tasks;
+  private readonly pkrs: Pkrs;
+  private readonly grant: MarkWindow;
+  private readonly grantUpdate: MarkWindow;
+  private readonly nested: boolean;
+  private readonly warns: boolean;
+  /** The static branch that enable and disable ask; null where they act whenever there is a key. */
+  private readonly gate: StaticKey | null;
 
   constructor(kernel: Kernel, pks: Pks) {
-    this.#kernel = kernel;
-    this.#machine = kernel.machine;
-    this.#pks = pks;
+    this.kernel = kernel;
+    this.machine = kernel.machine;
+    this.tasks = kernel.tasks;
+    this.pkrs = pks.pkrs;
+    this.grant = new MarkWindow(kernel.machine, Mark.grant);
+    this.grantUpdate = new MarkWindow(kernel.machine, Mark.grantUpdate);
     this.ref = kernel.machine.column(devPageAccessRefField);
-    this.#pkey = kernel.machine.column(devPagePkeyField);
+    this.pkeyCell = kernel.machine.column(devPagePkeyField);
     this.branch = kernel.staticKey(devProtectionStaticKey);
-    this.#nested = kernel.choice('countNesting') === 'nested';
-    this.#warns = kernel.choice('underflow') === 'warns';
-    this.#gatedByKey = kernel.choice('accessGate') === 'key';
+    this.nested = kernel.choice('countNesting') === 'nested';
+    this.warns = kernel.choice('underflow') === 'warns';
+    this.gate = kernel.choice('accessGate') === 'key' ? null : this.branch;
     // One key for all device memory, allocated once and never freed; without one, protection is off.
     kernel.initcall('subsys', () => {
       const key = pks.keys.alloc('Device Memory');
-      this.#pkey.set(0, key < 0 ? PKEY_INVALID : key);
+      this.pkeyCell.set(0, key < 0 ? PKEY_INVALID : key);
       if (key > 0) pks.keys.keep(key);
     });
     if (kernel.choice('countCheck') === 'warns') this.#hookEnds();
@@ -69,7 +76,7 @@ export class DevAccess {
 
   /** dev_page_pkey: the key, or PKEY_INVALID while there is none. */
   get pkey(): number {
-    return this.#pkey.get(0);
+    return this.pkeyCell.get(0);
   }
 
   /**
@@ -90,16 +97,16 @@ export class DevAccess {
    * kernel.call(() => kernel.machine.tryStore32(address, 1)); // => false
    */
   enable(): void {
-    if (!this.#acts) return;
-    const { current } = this.#kernel.tasks;
-    this.#machine.mark(Mark.grantUpdate, 1);
-    const flags = this.#machine.pushfCli();
+    if (!(this.gate?.enabled ?? this.hasKey)) return;
+    const { current } = this.tasks;
+    this.grantUpdate.begin();
+    const flags = this.machine.pushfCli();
     const ref = this.ref.get(current);
-    if (ref === 0 || !this.#nested) this.#pks.pkrs.changeRights(this.pkey, 0);
+    if (ref === 0 || !this.nested) this.pkrs.changeRights(this.pkey, 0);
     this.ref.set(current, (ref + 1) >>> 0);
-    this.#machine.popfIf(flags);
-    this.#machine.mark(Mark.grantUpdate, 0);
-    this.#machine.mark(Mark.grant, 1);
+    this.machine.popfIf(flags);
+    this.grantUpdate.end();
+    this.grant.begin();
   }
 
   /**
@@ -111,39 +118,41 @@ export class DevAccess {
    * @returns false where there was nothing to end
    */
   disable(): boolean {
-    if (!this.#acts) return false;
-    const { current } = this.#kernel.tasks;
-    this.#machine.mark(Mark.grant, 0);
-    this.#machine.mark(Mark.grantUpdate, 1);
-    const flags = this.#machine.pushfCli();
+    if (!(this.gate?.enabled ?? this.hasKey)) return false;
+    const { current } = this.tasks;
+    this.grant.end();
+    this.grantUpdate.begin();
+    const flags = this.machine.pushfCli();
     const ref = this.ref.get(current);
-    const surplus = ref === 0 && this.#warns;
+    const surplus = ref === 0 && this.warns;
     if (surplus) {
-      this.#kernel.oops.warn('memremap: dev_access_disable without an enable');
+      this.#warnSurplus();
     } else {
       this.ref.set(current, (ref - 1) >>> 0);
-      if (ref === 1 || !this.#nested) {
-        this.#pks.pkrs.changeRights(this.pkey, PKEY_DISABLE_ACCESS);
-      }
+      if (ref === 1 || !this.nested) this.pkrs.changeRights(this.pkey, PKEY_DISABLE_ACCESS);
     }
-    this.#machine.popfIf(flags);
-    this.#machine.mark(Mark.grantUpdate, 0);
+    this.machine.popfIf(flags);
+    this.grantUpdate.end();
     return !surplus;
   }
 
-  get #acts(): boolean {
-    return this.#gatedByKey ? this.pkey !== PKEY_INVALID : this.branch.enabled;
+  private get hasKey(): boolean {
+    return this.pkey !== PKEY_INVALID;
+  }
+
+  #warnSurplus(): void {
+    this.kernel.oops.warn('memremap: dev_access_disable without an enable');
   }
 
   /** A program, and a task, ends without a grant: what is still open is closed, and reported. */
   #hookEnds(): void {
-    const { slots, oops } = this.#kernel;
+    const { slots, oops } = this.kernel;
     const close = (when: string, task: number): void => {
       const ref = this.ref.get(task);
       if (ref === 0) return;
       oops.warn(`memremap: dev_page_access_ref is ${ref} at ${when}`);
       this.ref.set(task, 0);
-      this.#pks.pkrs.changeRights(this.pkey, PKEY_DISABLE_ACCESS);
+      this.pkrs.changeRights(this.pkey, PKEY_DISABLE_ACCESS);
     };
     slots.exec.push((task) => close('exec', task));
     slots.exit.push((task) => close('exit', task));
@@ -151,7 +160,7 @@ export class DevAccess {
 
   /** The count's part of idt_save_pkrs and idt_restore_pkrs. [PATCH 17/17] */
   #hookEntry(): void {
-    const { slots, tasks, oops } = this.#kernel;
+    const { slots, tasks, oops } = this.kernel;
     const word = slots.reserveEntryWord();
     slots.entrySave.push((state) => {
       state.words[word] = this.ref.get(tasks.current);

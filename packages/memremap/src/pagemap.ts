@@ -10,6 +10,7 @@ import {
   type Kernel,
   KernelError,
   type Mutex,
+  type StaticKey,
 } from '@pkslab/kernel';
 import { type Column, type FieldDefinition, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { type DevAccess, PKEY_INVALID } from './dev-access.ts';
@@ -22,7 +23,8 @@ export const PGMAP_ALTMAP_VALID: number = 1 << 0;
 export const PGMAP_PROT_ENABLED: number = 1 << 1;
 
 /** Pages of a memory section: 128 MiB, the unit in which a pfn finds its page map. */
-const PAGES_PER_SECTION = 32768;
+const SECTION_SHIFT = 15;
+const PAGES_PER_SECTION: number = 1 << SECTION_SHIFT;
 const SECTION_SIZE = PAGES_PER_SECTION * PAGE_SIZE;
 const SECTIONS = 65536;
 const MAX_PGMAPS = 16;
@@ -70,12 +72,13 @@ export interface Pagemap {
 export class Pagemaps {
   readonly flags: Column;
   readonly #kernel: Kernel;
-  readonly #access: DevAccess;
+  private readonly access: DevAccess;
+  private readonly branch: StaticKey;
   readonly #start: Column;
   readonly #end: Column;
   readonly #type: Column;
   readonly #key: Column;
-  readonly #section: Column;
+  private readonly section: Column;
   readonly #lock: Mutex;
   readonly #dropKey: boolean;
   readonly #getsFirst: boolean;
@@ -83,13 +86,14 @@ export class Pagemaps {
   constructor(kernel: Kernel, access: DevAccess) {
     const { machine } = kernel;
     this.#kernel = kernel;
-    this.#access = access;
+    this.access = access;
+    this.branch = access.branch;
     this.#start = machine.column(startField);
     this.#end = machine.column(endField);
     this.flags = machine.column(flagsField);
     this.#type = machine.column(typeField);
     this.#key = machine.column(keyField);
-    this.#section = machine.column(sectionField);
+    this.section = machine.column(sectionField);
     this.#lock = kernel.mutex('memremap_lock');
     this.#getsFirst = kernel.choice('branchGet') === 'first';
     this.#dropKey = kernel.choice('mapKey') === 'dropped';
@@ -116,13 +120,13 @@ export class Pagemaps {
     const key = this.#dropKey ? 0 : pkey;
     if (!mm.tryMap(address, physical, size, { key, writable: true })) {
       this.#type.set(id, 0);
-      if (pkey !== 0 && !this.#getsFirst) this.#access.branch.dec();
+      if (pkey !== 0 && !this.#getsFirst) this.access.branch.dec();
       this.#lock.unlock();
       throw new KernelError(ENOMEM, 'memremap_pages: no memory for page tables: boot with more');
     }
     this.flags.set(id, request.flags);
     this.#key.set(id, pkey);
-    for (const section of sections(physical, size)) this.#section.set(section, id + 1);
+    for (const section of sections(physical, size)) this.section.set(section, id + 1);
     this.#lock.unlock();
     return { id, address, pkey };
   }
@@ -142,18 +146,18 @@ export class Pagemaps {
     }
     const physical = this.#start.get(map.id) * PAGE_SIZE;
     const size = this.#end.get(map.id) * PAGE_SIZE - physical;
-    for (const section of sections(physical, size)) this.#section.set(section, 0);
+    for (const section of sections(physical, size)) this.section.set(section, 0);
     this.#kernel.mm.unmap(map.address, size);
     const flags = this.flags.exchange(map.id, 0);
     const pkey = this.#key.exchange(map.id, 0);
-    if ((flags & PGMAP_PROT_ENABLED) !== 0 && pkey !== 0) this.#access.branch.dec();
+    if ((flags & PGMAP_PROT_ENABLED) !== 0 && pkey !== 0) this.access.branch.dec();
     this.#type.set(map.id, 0);
     this.#lock.unlock();
   }
 
   /** is_zone_device_page and page->pgmap in one read: the map's number, or −1. */
   pgmapOf(pfn: number): number {
-    return this.#section.get(Math.floor(pfn / PAGES_PER_SECTION)) - 1;
+    return this.section.get(pfn >>> SECTION_SHIFT) - 1;
   }
 
   /**
@@ -161,17 +165,17 @@ export class Pagemaps {
    * kind of page, flag of its map. [PATCH 12/17]
    */
   pageIsAccessProtected(pfn: number): boolean {
-    if (!this.#access.branch.enabled) return false;
-    const id = this.pgmapOf(pfn);
-    return id >= 0 && (this.flags.get(id) & PGMAP_PROT_ENABLED) !== 0;
+    if (!this.branch.enabled) return false;
+    const section = this.section.get(pfn >>> SECTION_SHIFT);
+    return section !== 0 && (this.flags.get(section - 1) & PGMAP_PROT_ENABLED) !== 0;
   }
 
   /** dev_protection_enable_get: the key for a map's protection, 0 where it has none. */
   #protectionGet(flags: number): number {
     if ((flags & PGMAP_PROT_ENABLED) === 0) return 0;
-    const { pkey } = this.#access;
+    const { pkey } = this.access;
     if (pkey === PKEY_INVALID) return 0;
-    this.#access.branch.inc();
+    this.access.branch.inc();
     return pkey;
   }
 

@@ -30,8 +30,5 @@ export function pkrAdKey(pkey: number): number {
  */
 export function getNewPkr(oldPkr: number, pkey: number, initVal: number): number {
   const shift = pkey * PKR_BITS_PER_PKEY;
-  let pair = 0;
-  if ((initVal & PKEY_DISABLE_ACCESS) !== 0) pair |= PKR_AD_BIT;
-  if ((initVal & PKEY_DISABLE_WRITE) !== 0) pair |= PKR_WD_BIT;
-  return ((oldPkr & ~(0b11 << shift)) | (pair << shift)) >>> 0;
+  return ((oldPkr & ~(0b11 << shift)) | ((initVal & 0b11) << shift)) >>> 0;
 }

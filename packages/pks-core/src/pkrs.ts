@@ -2,13 +2,21 @@
 // IA32_PKRS over context switches and exceptions. [PATCH 04/17] x86/pks: Preserve the PKRS MSR on context
 // switch, [PATCH 17/17] x86/entry: Preserve PKRS MSR across exceptions
 
-import { type EntryState, type Kernel, Mark, type Regs } from '@pkslab/kernel';
+import {
+  type EntryState,
+  type Kernel,
+  Mark,
+  type Preempt,
+  type Regs,
+  type Tasks,
+} from '@pkslab/kernel';
 import {
   type Column,
   CR4_PKS,
   type FieldDefinition,
   IA32_PKRS,
   type Machine,
+  MarkWindow,
   PerCpu,
 } from '@pkslab/x86-cpu';
 import {
@@ -51,9 +59,12 @@ const NO_ENTRY: EntryStrategy = { words: [], save: () => {}, restore: () => {} }
 export class Pkrs {
   readonly saved: Column;
   readonly cache: PerCpu;
-  readonly #machine: Machine;
-  readonly #kernel: Kernel;
-  readonly #checked: boolean = false;
+  private readonly machine: Machine;
+  private readonly kernel: Kernel;
+  private readonly tasks: Tasks;
+  private readonly preempt: Preempt;
+  private readonly update: MarkWindow;
+  private readonly checked: boolean = false;
   #entry: EntryStrategy = NO_ENTRY;
   /** The word of an entry's state that has the interrupted context's rights. */
   #entryWord = -1;
@@ -61,15 +72,18 @@ export class Pkrs {
   isAllocated: (pkey: number) => boolean = () => false;
 
   constructor(kernel: Kernel) {
-    this.#kernel = kernel;
-    this.#machine = kernel.machine;
+    this.kernel = kernel;
+    this.machine = kernel.machine;
+    this.tasks = kernel.tasks;
+    this.preempt = kernel.preempt;
+    this.update = new MarkWindow(kernel.machine, Mark.update);
     this.saved = kernel.machine.column(savedPkrsField);
     this.cache = new PerCpu(kernel.machine.column(pkrsCacheField));
     if (!kernel.machine.features.pks) return;
     const { slots } = kernel;
     slots.cpuInit.push(() => this.setup());
     if (kernel.choice('schedIn') === 'on') slots.switchIn.push((next) => this.schedIn(next));
-    this.#checked = kernel.choice('updatePolicy') === 'checked';
+    this.checked = kernel.choice('updatePolicy') === 'checked';
     slots.exec.push(this.#initTask(kernel.choice('execReset')));
     if (kernel.choice('forkPolicy') === 'init') {
       slots.fork.push((_parent, child) => this.saved.set(child, INIT_PKRS_VALUE));
@@ -83,16 +97,16 @@ export class Pkrs {
 
   /** setup_pks: once on each CPU as it comes up. [PATCH 03/17], [PATCH 04/17] */
   setup(): void {
-    const enable = (): void => this.#machine.writeCr(4, this.#machine.readCr(4) | CR4_PKS);
-    if (this.#kernel.choice('initOrder') === 'cr4First') enable();
+    const enable = (): void => this.machine.writeCr(4, this.machine.readCr(4) | CR4_PKS);
+    if (this.kernel.choice('initOrder') === 'cr4First') enable();
     this.writePkrs(INIT_PKRS_VALUE);
-    if (this.#kernel.choice('initOrder') === 'pkrsFirst') enable();
+    if (this.kernel.choice('initOrder') === 'pkrsFirst') enable();
   }
 
   /** write_pkrs: cache, then register; the caller has preemption off. */
   writePkrs(value: number): void {
     this.cache.write(value);
-    this.#machine.wrmsr(IA32_PKRS, value);
+    this.machine.wrmsr(IA32_PKRS, value);
   }
 
   /** pks_sched_in: last in the switch to a task. */
@@ -117,8 +131,8 @@ export class Pkrs {
    * kernel.machine.rdmsr(0x6e1); // => 0x55555550
    */
   updateProtection(pkey: number, protection: number): void {
-    const complaint = this.#checked ? this.#complaint(pkey, protection) : null;
-    if (complaint !== null) this.#kernel.oops.warn(`x86/pkeys: ${complaint}`);
+    const complaint = this.checked ? this.#complaint(pkey, protection) : null;
+    if (complaint !== null) this.kernel.oops.warn(`x86/pkeys: ${complaint}`);
     else this.changeRights(pkey, protection);
   }
 
@@ -135,13 +149,14 @@ export class Pkrs {
 
   /** pks_update_protection without the checks, for whoever holds the key and its bits as constants. */
   changeRights(pkey: number, protection: number): void {
-    const { current } = this.#kernel.tasks;
-    this.#machine.mark(Mark.update, 1);
-    this.saved.set(current, getNewPkr(this.saved.get(current), pkey, protection));
-    this.#kernel.preempt.disable();
-    this.writePkrs(this.saved.get(current));
-    this.#machine.mark(Mark.update, 0);
-    this.#kernel.preempt.enable();
+    const { saved, preempt } = this;
+    const { current } = this.tasks;
+    this.update.begin();
+    saved.set(current, getNewPkr(saved.get(current), pkey, protection));
+    preempt.disable();
+    this.writePkrs(saved.get(current));
+    this.update.end();
+    preempt.enable();
   }
 
   /**
@@ -172,14 +187,14 @@ export class Pkrs {
 
   /** pks_init_task, at exec: the new program starts with INIT. */
   #initTask(reset: string): (task: number) => void {
-    const { preempt } = this.#kernel;
+    const { preempt } = this.kernel;
     if (reset === 'saved') return (task) => this.saved.set(task, INIT_PKRS_VALUE);
     return (task) => {
-      this.#machine.mark(Mark.update, 1);
+      this.update.begin();
       this.saved.set(task, INIT_PKRS_VALUE);
       preempt.disable();
       this.writePkrs(INIT_PKRS_VALUE);
-      this.#machine.mark(Mark.update, 0);
+      this.update.end();
       preempt.enable();
     };
   }
@@ -187,17 +202,17 @@ export class Pkrs {
   /** The rights of the context that faulted: the handler has its own. */
   #oopsLine(regs: Regs): string {
     const word = regs.state.words[this.#entryWord];
-    return `PKRS: 0x${(word ?? this.#machine.rdmsr(IA32_PKRS)).toString(16)}`;
+    return `PKRS: 0x${(word ?? this.machine.rdmsr(IA32_PKRS)).toString(16)}`;
   }
 
   #entryStrategy(choice: string): EntryStrategy {
     if (choice === 'nothing') return NO_ENTRY;
-    const pkrs = this.#kernel.slots.reserveEntryWord();
+    const pkrs = this.kernel.slots.reserveEntryWord();
     this.#entryWord = pkrs;
     if (choice === 'cache') return this.#saveCache(pkrs);
-    const saved = this.#kernel.slots.reserveEntryWord();
+    const saved = this.kernel.slots.reserveEntryWord();
     if (choice === 'cacheAndSaved') return this.#saveCacheAndSaved(pkrs, saved);
-    this.#entryWord = this.#kernel.slots.reserveEntryWord();
+    this.#entryWord = this.kernel.slots.reserveEntryWord();
     return this.#saveRegister(pkrs, saved, this.#entryWord);
   }
 
@@ -228,7 +243,7 @@ export class Pkrs {
       },
       restore: (state) => {
         cache.restore(state);
-        this.saved.set(this.#kernel.tasks.current, state.words[saved] as number);
+        this.saved.set(this.kernel.tasks.current, state.words[saved] as number);
       },
     };
   }
@@ -243,19 +258,19 @@ export class Pkrs {
       save: (state) => {
         this.#takeSaved(state, saved);
         state.words[pkrs] = this.cache.read();
-        state.words[register] = this.#machine.rdmsr(IA32_PKRS);
+        state.words[register] = this.machine.rdmsr(IA32_PKRS);
         this.writePkrs(INIT_PKRS_VALUE);
       },
       restore: (state) => {
         this.cache.write(state.words[pkrs] as number);
-        this.#machine.wrmsr(IA32_PKRS, state.words[register] as number);
-        this.saved.set(this.#kernel.tasks.current, state.words[saved] as number);
+        this.machine.wrmsr(IA32_PKRS, state.words[register] as number);
+        this.saved.set(this.kernel.tasks.current, state.words[saved] as number);
       },
     };
   }
 
   #takeSaved(state: EntryState, word: number): void {
-    const { current } = this.#kernel.tasks;
+    const { current } = this.kernel.tasks;
     state.words[word] = this.saved.get(current);
     this.saved.set(current, INIT_PKRS_VALUE);
   }
