@@ -44,6 +44,7 @@ const HIDDEN_CLASSES: ReadonlySet<string> = new Set([
   'Debugfs',
   'Entry',
   'FaultHandler',
+  'IntColumn',
   'Kernel',
   'KernelMappings',
   'Machine',
