@@ -71,24 +71,34 @@ export function testPoint({ name, sentence, status, details }: TestResult): Test
   return { name, status: 'not ok', diagnostics: [`${name}: ${sentence}`, ...details] };
 }
 
+/** What the sabotages were tried on. */
+export interface SabotageRun {
+  readonly revision: string;
+  /** Origins of the tests that were of use. */
+  readonly origins: readonly TestResult['origin'][];
+}
+
 /** A sabotage's point: ok if a test noticed; which ones did, and whether a posted one is among them. */
-export function sabotagePoint(result: SabotageResult, revision: string): TestPoint {
+export function sabotagePoint(result: SabotageResult, run: SabotageRun): TestPoint {
   const { sabotage: name, status } = result;
-  if (status === 'unchanged') return { name, status: 'skip', reason: `${revision} is so anyway` };
+  if (status === 'unchanged')
+    return { name, status: 'skip', reason: `${run.revision} is so anyway` };
   if (status === 'survived') {
     return { name, status: 'not ok', diagnostics: [`survived: ${name}, no test notices it`] };
   }
-  const posted = namesOf(result, 'posted');
-  const ours = namesOf(result, 'ours');
-  return {
-    name,
-    status: 'ok',
-    diagnostics: [
-      posted === '' ? `survived the posted tests: ${name}` : `caught by posted tests: ${posted}`,
-      ours === '' ? `survived our tests: ${name}` : `caught by our tests: ${ours}`,
-    ],
-  };
+  const diagnostics = ORIGINS.filter(({ origin }) => run.origins.includes(origin)).map(
+    ({ origin, tests }) => {
+      const names = namesOf(result, origin);
+      return names === '' ? `survived ${tests}: ${name}` : `caught by ${tests}: ${names}`;
+    },
+  );
+  return { name, status: 'ok', diagnostics };
 }
+
+const ORIGINS = [
+  { origin: 'posted', tests: 'the posted tests' },
+  { origin: 'ours', tests: 'our tests' },
+] as const;
 
 function namesOf(result: SabotageResult, origin: TestResult['origin']): string {
   const tests = result.caughtBy.filter((test) => test.origin === origin);

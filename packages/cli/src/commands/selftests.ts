@@ -100,9 +100,12 @@ function runSabotages(
   if (useless.length > 0) {
     report.note(`not passed without a sabotage, so of no use here: ${useless.join(', ')}`);
   }
+  const usable = baseline.filter(({ status }) => status === 'passed');
+  const origins = [...new Set(usable.map(({ origin }) => origin))];
+  const run = { revision: request.revision, origins };
   const results = sabotages.map((sabotage) => {
     const { value, seconds } = timed(() => runSabotage(sabotage, tests, baseline, request));
-    report.point(sabotagePoint(value, request.revision), 'sabotage', seconds);
+    report.point(sabotagePoint(value, run), 'sabotage', seconds);
     return value;
   });
   const caught = results.filter(({ status }) => status === 'caught');
