@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { kernelChoices, resolveChoices, revisionNames } from '../src/index.ts';
 
@@ -29,5 +30,13 @@ describe("the kernel's choices", () => {
     expect(resolveChoices([kernelChoices], sabotaged)['nmiCovered']).toBe('no');
     const single = { ...sabotaged, with: { nmiCovered: 'yes' } };
     expect(resolveChoices([kernelChoices], single)['nmiCovered']).toBe('yes');
+  });
+
+  it('every sabotage has a test that names it', () => {
+    const tests = readdirSync(import.meta.dirname)
+      .filter((file) => file.endsWith('.test.ts'))
+      .map((file) => readFileSync(`${import.meta.dirname}/${file}`, 'utf8'))
+      .join();
+    for (const name of Object.keys(kernelChoices.sabotages ?? {})) expect(tests).toContain(name);
   });
 });

@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: MIT
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { KernelError, PAGE_KERNEL_PROT, VMALLOC_START } from '../src/index.ts';
+import { type Kernel, KernelError, PAGE_KERNEL_PROT, VMALLOC_START } from '../src/index.ts';
 import { booted } from './support.ts';
 
+const seed = Number(process.env['PKSLAB_SEED'] ?? 20200717);
 const MIB = 2 ** 20;
 const AT = VMALLOC_START + 2 ** 40;
+
+/** The frame and key of a page, wherever its leaf is; null where nothing is mapped. */
+function mapped(kernel: Kernel, address: number): unknown {
+  const { present, frame, level, key } = kernel.mm.lookup(address);
+  if (!present) return null;
+  const inside = level === 2 ? ((address % (2 * MIB)) + 2 * MIB) % (2 * MIB) : 0;
+  return { frame: frame + inside, key };
+}
 
 describe('mappings', () => {
   it('use 2 MiB leaves where they fit and 4 KiB leaves before and after, each with the key', () => {
@@ -39,6 +49,35 @@ describe('mappings', () => {
     const { kernel } = booted();
     kernel.call(() => kernel.mm.map(AT, 0, 4096, { key: 0, writable: false }));
     expect(kernel.call(() => kernel.machine.tryStore32(AT, 1))).toBe(true);
+  });
+});
+
+describe(`random ranges (seed: ${seed})`, () => {
+  it('map every page to its frame with the key and no page beside it, and unmap leaves none', () => {
+    const range = fc.record({
+      page: fc.integer({ min: 1, max: 1200 }),
+      frame: fc.integer({ min: 0, max: 1200 }),
+      pages: fc.integer({ min: 1, max: 1300 }),
+      key: fc.integer({ min: 0, max: 15 }),
+    });
+    fc.assert(
+      fc.property(range, ({ page, frame, pages, key }) => {
+        const { kernel } = booted();
+        const { mm } = kernel;
+        const start = AT + page * 4096;
+        kernel.call(() => mm.map(start, frame * 4096, pages * 4096, { key, writable: true }));
+        const seen: unknown[] = [];
+        const expected: unknown[] = [];
+        for (let i = -1; i <= pages; i++) {
+          seen.push(mapped(kernel, start + i * 4096));
+          expected.push(i < 0 || i === pages ? null : { frame: (frame + i) * 4096, key });
+        }
+        expect(seen).toEqual(expected);
+        kernel.call(() => mm.unmap(start, pages * 4096));
+        for (let i = 0; i < pages; i++) expect(mapped(kernel, start + i * 4096)).toBe(null);
+      }),
+      { seed, numRuns: 30 },
+    );
   });
 });
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, it } from 'vitest';
-import { TaskState, TIF_WORK_CTXSW } from '../src/index.ts';
+import { type BootOptions, TaskState, TIF_WORK_CTXSW } from '../src/index.ts';
 import { booted, reported } from './support.ts';
 
 describe('schedule', () => {
@@ -54,9 +54,9 @@ describe('schedule', () => {
 });
 
 describe('the switch hook', () => {
-  const switches = (schedHook: string, flagged: boolean): readonly number[] => {
+  const switches = (options: BootOptions, flagged: boolean): readonly number[] => {
     const { kernel, notes } = booted({
-      with: { schedHook },
+      ...options,
       modules: [
         {
           name: 'hook',
@@ -82,16 +82,18 @@ describe('the switch hook', () => {
   };
 
   it('on the slow path only is not called between tasks without work flags (D-08)', () => {
-    expect(switches('xtraOnly', false)).toEqual([]);
-    expect(switches('xtraOnly', true)).not.toEqual([]);
+    for (const options of [{ revision: 'rfc-v2' }, { sabotages: ['switch-slow-path-only'] }]) {
+      expect(switches(options as BootOptions, false)).toEqual([]);
+      expect(switches(options as BootOptions, true)).not.toEqual([]);
+    }
   });
 
   it('at the end of the switch is called for every task, after `current` is set', () => {
-    expect(new Set(switches('switchEnd', false))).toEqual(new Set([1]));
+    expect(new Set(switches({}, false))).toEqual(new Set([1]));
   });
 
   it('before `current` is set sees the previous task there', () => {
-    expect(switches('beforeCurrent', false)).toContain(2);
+    expect(switches({ with: { schedHook: 'beforeCurrent' } }, false)).toContain(2);
   });
 });
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { readdirSync, readFileSync } from 'node:fs';
 import { revisionNames } from '@pkslab/kernel';
 import { describe, expect, it } from 'vitest';
 import { memremapChoices } from '../src/index.ts';
@@ -21,5 +22,13 @@ describe("the package's choices", () => {
     for (const sabotage of Object.values(memremapChoices.sabotages ?? {})) {
       expect(reference).not.toMatchObject(sabotage);
     }
+  });
+
+  it('every sabotage has a test that names it', () => {
+    const tests = readdirSync(import.meta.dirname)
+      .filter((file) => file.endsWith('.test.ts'))
+      .map((file) => readFileSync(`${import.meta.dirname}/${file}`, 'utf8'))
+      .join();
+    for (const name of Object.keys(memremapChoices.sabotages ?? {})) expect(tests).toContain(name);
   });
 });

@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: MIT
 import {
   type BootOptions,
+  boot,
   EBUSY,
   EINVAL,
   ENOMEM,
   ENOSPC,
   ENXIO,
   KernelError,
+  type KernelModule,
 } from '@pkslab/kernel';
 import { pksCore } from '@pkslab/pks-core';
 import { describe, expect, it } from 'vitest';
-import { MemoryType, type PagemapRequest, PGMAP_PROT_ENABLED } from '../src/index.ts';
+import {
+  MemoryType,
+  memremap,
+  type PagemapRequest,
+  PGMAP_PROT_ENABLED,
+  PKEY_INVALID,
+} from '../src/index.ts';
 import { attach, DEVICE, MIB, reported, type Stack, withDevice } from './support.ts';
 
 const good: PagemapRequest = {
@@ -260,6 +268,34 @@ describe('sabotage key-not-mapped', () => {
 });
 
 describe('the device key', () => {
+  it('may be none because all keys are taken: maps are made with key 0, and nothing is protected', () => {
+    const greedy: KernelModule<null> = {
+      name: 'greedy',
+      revisions: { 'rfc-v2': {}, reference: {} },
+      values: {},
+      repairs: {},
+      create(kernel) {
+        kernel.initcall('arch', () => {
+          for (let i = 0; i < 15; i++) kernel.module(pksCore).keys.alloc(`greedy ${i}`);
+        });
+        return null;
+      },
+    };
+    const kernel = boot({ modules: [pksCore, greedy, memremap] });
+    kernel.machine.memory.addRegion(DEVICE, 4 * MIB, { read() {}, write() {} });
+    const { access, pagemaps } = kernel.module(memremap);
+    expect(kernel.dmesg).toContain('x86/pkeys: Cannot allocate supervisor key for Device Memory.');
+    expect(access.pkey).toBe(PKEY_INVALID);
+    const map = kernel.call(() => pagemaps.memremapPages(good));
+    expect(map.pkey).toBe(0);
+    expect(kernel.call(() => kernel.machine.tryStore32(map.address, 1))).toBe(false);
+    kernel.call(() => {
+      access.enable();
+      access.disable();
+    });
+    expect(kernel.call(() => pagemaps.pageIsAccessProtected(DEVICE / 4096))).toBe(false);
+  });
+
   it('is allocated at boot and shows in debugfs', () => {
     const { kernel } = withDevice();
     expect(kernel.call(() => kernel.debugfs.read('x86/pks_keys_allocated'))).toBe(
