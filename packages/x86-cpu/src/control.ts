@@ -37,10 +37,10 @@ const CR4_ALWAYS = 0x7ff;
 const EFER_BITS = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 
 /** Bit 63 of a value for CR3, as a separate operand: keep the translations of the new context. */
-export const CR3_KEEP = 1;
+const CR3_KEEP = 1;
 
 /** CR4 bits that a CPU lets software set. */
-export function supportedCr4(features: CpuFeatures): number {
+function supportedCr4(features: CpuFeatures): number {
   let bits = CR4_ALWAYS;
   if (features.umip) bits |= CR4_UMIP;
   if (features.la57) bits |= CR4_LA57;

@@ -5,7 +5,7 @@ import type { Cpu } from './cpu.ts';
 import { INFO_GLOBAL } from './tlb.ts';
 
 /** Contexts besides the current one whose translations a TLB keeps; past it the oldest goes. */
-export const PARKED_CONTEXTS = 7;
+const PARKED_CONTEXTS = 7;
 
 /**
  * Makes another context current: its translations come back unless `flush`, the old one's are set aside. Global

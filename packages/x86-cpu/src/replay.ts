@@ -17,7 +17,7 @@ import {
 import { ANY_FLAGS, VectorOutcome, type VectorSuite } from './vectors.ts';
 
 /** Virtual address of the page under test; at the same offset of its 1 GiB as the frame. */
-export const REPLAY_PAGE: number = 0x1234 * HUGE_PAGE_SIZE + DATA_FRAME;
+const REPLAY_PAGE: number = 0x1234 * HUGE_PAGE_SIZE + DATA_FRAME;
 const CROSS_OFFSET = 0xffc;
 
 /** What the machine did in a case, in the terms of a record. */

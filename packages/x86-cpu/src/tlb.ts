@@ -4,9 +4,9 @@
 import type { Chunk } from './memory.ts';
 
 /** Slots for 4 KiB translations; a power of two. */
-export const TLB_ENTRIES = 1024;
+const TLB_ENTRIES = 1024;
 /** Slots for 2 MiB translations; a power of two. */
-export const TLB_LARGE_ENTRIES = 8192;
+const TLB_LARGE_ENTRIES = 8192;
 export const TLB_MASK: number = TLB_ENTRIES - 1;
 
 // An `info` word: flags in bits 9:0, above them the word index of the page in its chunk (a multiple of 1024).

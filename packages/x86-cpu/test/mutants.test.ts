@@ -24,7 +24,7 @@ const SUITES = [
   ['5-level', 'states4k'],
   ['4-level', 'keys'],
   ['4-level', 'leaf4k'],
-  ['4-level', 'levels4k'],
+  ['5-level', 'levels4k'],
 ] as const;
 const suites = new Map<string, VectorSuite>();
 
