@@ -2,12 +2,12 @@
 // The machine as software uses it: one method for each instruction.
 
 import { watched } from './attachment.ts';
-import type { CellValues, PerCpu } from './cell.ts';
+import type { CellValues } from './cell.ts';
 import { MachineCore } from './core.ts';
 import type { Chunk } from './memory.ts';
 import { EXTABLE, FIXED_UP, Op } from './operation.ts';
 import { INFO_FLAGS, INFO_STORE, TLB_MASK } from './tlb.ts';
-import { copyInPage } from './transfer.ts';
+import { copyInPage, readInPage, writeInPage } from './transfer.ts';
 
 /**
  * A simulated x86-64 machine.
@@ -80,7 +80,8 @@ export class Machine extends MachineCore {
     ) {
       const words = cpu.words[slot] as Int32Array;
       const word = words[(info & ~INFO_FLAGS) | ((low >>> 2) & 0x3ff)] as number;
-      return (word >>> ((low & 3) * 8)) & 0xff;
+      // A shift by 8 times the address counts modulo 32 as well.
+      return (word >>> (low << 3)) & 0xff;
     }
     return this.operate(Op.load8, address, 0, 0, 0) & 0xff;
   }
@@ -141,12 +142,14 @@ export class Machine extends MachineCore {
 
   /** Copies from memory into a host buffer (a device, a user process). */
   copyOut(from: number, into: Uint8Array, offset: number, length: number, flags = 0): boolean {
+    if (this.hook === null && readInPage(this, from, into, offset, length)) return false;
     const handle = this.bufferHandle(into);
     return this.operate(Op.copyOut | flags, from, handle, length, offset) === FIXED_UP;
   }
 
   /** Copies from a host buffer into memory. */
   copyIn(to: number, source: Uint8Array, offset: number, length: number, flags = 0): boolean {
+    if (this.hook === null && writeInPage(this, to, source, offset, length)) return false;
     const handle = this.bufferHandle(source);
     return this.operate(Op.copyIn | flags, to, handle, length, offset) === FIXED_UP;
   }
@@ -306,5 +309,3 @@ export class Machine extends MachineCore {
     if (hook !== null) hook.operate(Op.mark, id, begin, argument, 0);
   }
 }
-
-export type { PerCpu };

@@ -45,7 +45,14 @@ export class Mmu {
    * byte itself), or false with `machine.fault` set.
    */
   translate(address: number, write: boolean): boolean {
-    const cpu = this.#state.cpu;
+    if (this.hit(address, write)) return true;
+    const kind = write ? 'write' : 'read';
+    return this.#miss(this.#state.cpu, Math.floor(address / 4096), address & 0xfff, kind, false);
+  }
+
+  /** The same where the TLB holds what allows the access; false, with nothing changed, if it does not. */
+  hit(address: number, write: boolean): boolean {
+    const { cpu } = this.#state;
     const { tlb } = cpu;
     const low = address | 0;
     const slot = (low >>> 12) & TLB_MASK;
@@ -62,8 +69,7 @@ export class Mmu {
       this.offset = address - (tlb.largeTags[large] as number);
       return true;
     }
-    const page = Math.floor(address / 4096);
-    return this.#miss(cpu, page, within, write ? 'write' : 'read', false);
+    return false;
   }
 
   /** Translates any kind of access; the address is a page number and an offset in the page. */

@@ -147,7 +147,7 @@ export function fetchByte(state: ExecutingState, address: number): number {
 }
 
 /** A scalar access to a page number and offset: where a byte address would not be exact. Within one page. */
-export function wideAccess(
+function wideAccess(
   state: ExecutingState,
   page: number,
   offset: number,
@@ -220,7 +220,7 @@ function checkPages(mmu: Mmu, address: number, length: number, write: boolean): 
   return true;
 }
 
-/** The common copy, from within one page to within another; false if it is another or an access is refused. */
+/** The common copy, from within one page to within another; false if it is another or misses the TLB. */
 export function copyInPage(
   state: ExecutingState,
   to: number,
@@ -230,15 +230,46 @@ export function copyInPage(
   const { mmu } = state;
   if (length <= 0 || (to & IN_PAGE) + length > PAGE || (from & IN_PAGE) + length > PAGE)
     return false;
-  if (!mmu.translate(from, false)) return false;
+  if (!mmu.hit(from, false)) return false;
   const source = mmu.chunk as Chunk;
   const at = mmu.offset;
-  if (!mmu.translate(to, true)) return false;
+  if (!mmu.hit(to, true)) return false;
   const target = mmu.chunk as Chunk;
   const { offset } = mmu;
   touch(state, target, offset, length);
   if (source === target) target.bytes.copyWithin(offset, at, at + length);
   else target.bytes.set(source.bytes.subarray(at, at + length), offset);
+  return true;
+}
+
+/** The common copy to a host buffer, from within one page; false if it is another or misses the TLB. */
+export function readInPage(
+  state: ExecutingState,
+  from: number,
+  into: Uint8Array,
+  at: number,
+  length: number,
+): boolean {
+  const { mmu } = state;
+  if (length <= 0 || (from & IN_PAGE) + length > PAGE || !mmu.hit(from, false)) return false;
+  const { bytes } = mmu.chunk as Chunk;
+  into.set(bytes.subarray(mmu.offset, mmu.offset + length), at);
+  return true;
+}
+
+/** The common copy from a host buffer, into one page; false if it is another or misses the TLB. */
+export function writeInPage(
+  state: ExecutingState,
+  to: number,
+  source: Uint8Array,
+  at: number,
+  length: number,
+): boolean {
+  const { mmu } = state;
+  if (length <= 0 || (to & IN_PAGE) + length > PAGE || !mmu.hit(to, true)) return false;
+  const chunk = mmu.chunk as Chunk;
+  touch(state, chunk, mmu.offset, length);
+  chunk.bytes.set(source.subarray(at, at + length), mmu.offset);
   return true;
 }
 
