@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// Every sabotage that a module knows is noticed by a test of ours.
+
+import type { RevisionRequest } from '@pkslab/kernel';
+import { expect, it } from 'vitest';
+import { programme, runSelfTest, sabotageNames } from '../src/index.ts';
+
+// The quickest are at the end; each passes on the reference (programme.test.ts).
+const ours = programme.filter(({ origin }) => origin === 'ours').toReversed();
+
+it.each(sabotageNames)('%s is caught by a test of ours', (sabotage) => {
+  const broken: RevisionRequest = {
+    revision: 'reference',
+    repairs: [],
+    sabotages: [sabotage],
+    with: {},
+  };
+  expect(ours.some((test) => runSelfTest(test, broken).status === 'failed')).toBe(true);
+});
