@@ -23,6 +23,9 @@ export {
 export { faultyMedia, type MediaFaults } from './faulty-media.ts';
 export type { Media } from './media.ts';
 export { type MediaCounters, MemoryMedia, memoryMedia } from './memory-media.ts';
+export type { NbdExport } from './nbd/export.ts';
+export type { NbdTransport } from './nbd/reply-output.ts';
+export { type NbdProgress, NbdSession } from './nbd/session.ts';
 export { residentChunksFor } from './nvdimm.ts';
 export { PmemDevice } from './pmem-device.ts';
 export { type PersistenceEvent, StoreLog } from './store-log.ts';

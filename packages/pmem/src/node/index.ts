@@ -8,3 +8,6 @@ export {
   openFileMedia,
 } from './file-media.ts';
 export { MediaError, type MediaErrorCode } from './media-error.ts';
+export { NbdServer, type NbdServerOptions, serveNbd } from './nbd-server.ts';
+export { type NbdCounters, PmemExport, type PmemExportOptions } from './pmem-export.ts';
+export { ServeError } from './serve-error.ts';

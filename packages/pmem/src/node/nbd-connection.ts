@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// A session on a socket. What is read and not worked on is one chunk, what is sent and not taken is a few blocks:
+// a client that does not take its replies is not read from.
+
+import type { Socket } from 'node:net';
+import type { NbdExport } from '../nbd/export.ts';
+import { type NbdProgress, NbdSession } from '../nbd/session.ts';
+
+export class NbdConnection {
+  readonly #socket: Socket;
+  readonly #session: NbdSession;
+  readonly #beforeBatch: () => void;
+  readonly #handshakeMsMax: number;
+  #progress: NbdProgress = 'input';
+  #timer: NodeJS.Timeout | null = null;
+  #finishing = false;
+
+  constructor(socket: Socket, target: NbdExport, beforeBatch: () => void, handshakeMsMax: number) {
+    this.#socket = socket;
+    this.#beforeBatch = beforeBatch;
+    this.#handshakeMsMax = handshakeMsMax;
+    this.#session = new NbdSession(target, {
+      send: (bytes, sent) => void socket.write(bytes, sent),
+      resume: () => this.#pump(),
+    });
+  }
+
+  start(): void {
+    const socket = this.#socket;
+    socket.on('data', (chunk: Buffer) => {
+      this.#beforeBatch();
+      this.#after(this.#session.receive(chunk));
+    });
+    // A client that has sent its last request still gets its replies.
+    socket.on('end', () => this.finish());
+    socket.on('error', () => this.destroy());
+    socket.on('close', () => {
+      this.#stopTimer();
+      this.#session.close();
+    });
+    this.#timer = setTimeout(() => this.destroy(), this.#handshakeMsMax);
+    this.#pump();
+  }
+
+  /** Hangs up once everything that has arrived is answered. */
+  finish(): void {
+    this.#finishing = true;
+    if (this.#progress === 'input') this.#hangUp();
+  }
+
+  destroy(): void {
+    this.#session.close();
+    this.#socket.destroy();
+  }
+
+  #pump(): void {
+    if (this.#socket.destroyed) return;
+    this.#after(this.#session.pump());
+  }
+
+  #after(progress: NbdProgress): void {
+    const before = this.#progress;
+    this.#progress = progress;
+    if (this.#timer !== null && this.#session.established) this.#stopTimer();
+    if (progress === 'closed' || (progress === 'input' && this.#finishing)) {
+      this.#hangUp();
+      return;
+    }
+    if (progress === 'later') setImmediate(() => this.#pump());
+    if (progress === 'input') {
+      if (before !== 'input') this.#socket.resume();
+    } else if (before === 'input') this.#socket.pause();
+  }
+
+  #hangUp(): void {
+    this.#session.close();
+    // Not to be stuck on bytes that nobody wants any more.
+    this.#socket.resume();
+    this.#socket.end(() => this.#socket.destroy());
+  }
+
+  #stopTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+}
