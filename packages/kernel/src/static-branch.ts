@@ -11,7 +11,17 @@ export interface StaticKeyDefinition {
   readonly text: FieldDefinition;
 }
 
-/** Declares a static key (DEFINE_STATIC_KEY_FALSE). */
+/**
+ * Declares a static key, off at first (DEFINE_STATIC_KEY_FALSE).
+ *
+ * Use it for a path that should cost nothing while nobody needs it; `kernel.staticKey` makes the key.
+ *
+ * @example
+ * const kernel = boot({ cpus: 2 });
+ * const key = kernel.staticKey(defineStaticKey('my_key'));
+ * kernel.call(() => key.inc());
+ * kernel.call(() => key.enabled); // => true
+ */
 export function defineStaticKey(name: string): StaticKeyDefinition {
   return {
     name,
@@ -53,7 +63,7 @@ export class StaticKey {
     this.mutex.unlock();
   }
 
-  /** static_branch_dec */
+  /** static_branch_dec: the code goes back when the last user is gone; a WARN where there was none. */
   dec(): void {
     this.mutex.lock();
     const count = this.count.add(0, -1);

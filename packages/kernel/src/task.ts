@@ -11,14 +11,14 @@ export const TaskState = { unused: 0, running: 1, sleeping: 2, dead: 3, embryo: 
 /** thread_info flags that make __switch_to take its slow path. */
 export const TIF_WORK_CTXSW = 1;
 
-export const stateField: FieldDefinition = {
+const stateField: FieldDefinition = {
   name: 'task.state',
   type: 'u8',
   initial: 0,
   per: 'task',
 };
 /** CPU the task is on, plus 1; 0 while it waits on no CPU. */
-export const onCpuField: FieldDefinition = {
+const onCpuField: FieldDefinition = {
   name: 'task.on_cpu',
   type: 'u8',
   initial: 0,

@@ -13,7 +13,13 @@ export interface Memremap {
   readonly pagemaps: Pagemaps;
 }
 
-/** memremap as a boot module; needs pks-core. */
+/**
+ * memremap as a boot module; needs pks-core.
+ *
+ * @example
+ * const kernel = boot({ modules: [pksCore, memremap] });
+ * kernel.call(() => kernel.debugfs.read('x86/pks_keys_allocated')); // => '0: kernel\n1: Device Memory\n'
+ */
 export const memremap: KernelModule<Memremap> = {
   name: 'memremap',
   ...memremapChoices,

@@ -15,7 +15,7 @@ import {
 import { type Column, type FieldDefinition, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { type DevAccess, PKEY_INVALID } from './dev-access.ts';
 
-/** enum memory_type */
+/** enum memory_type: what a range of device memory is for. `private` is refused here. */
 export const MemoryType = { private: 1, fsDax: 2, generic: 3, devDax: 4 } as const;
 
 export const PGMAP_ALTMAP_VALID: number = 1 << 0;
@@ -56,8 +56,11 @@ const sectionField: FieldDefinition = {
 export interface PagemapRequest {
   /** Physical range, in multiples of 4 KiB; the start on a section boundary (128 MiB). */
   readonly physical: number;
+  /** In bytes. */
   readonly size: number;
+  /** One of {@link MemoryType}. */
   readonly type: number;
+  /** PGMAP_* or-ed together. */
   readonly flags: number;
 }
 
@@ -69,6 +72,7 @@ export interface Pagemap {
   readonly pkey: number;
 }
 
+/** The page maps of one kernel, and which of them a page belongs to. Get it with `kernel.module(memremap)`. */
 export class Pagemaps {
   readonly flags: Column;
   readonly #kernel: Kernel;
@@ -107,6 +111,15 @@ export class Pagemaps {
    *
    * @throws {KernelError} EINVAL for a bad range or type, ENXIO for a range that is RAM, EBUSY for an
    * overlap, ENOSPC past 16 maps, ENOMEM without memory for page tables.
+   * @example
+   * const kernel = boot({ modules: [pksCore, memremap] });
+   * const { pagemaps } = kernel.module(memremap);
+   * const physical = 0x1_0000_0000;
+   * kernel.machine.memory.addRegion(physical, 4096, { read() {}, write() {} });
+   * const request = { physical, size: 4096, type: MemoryType.devDax, flags: PGMAP_PROT_ENABLED };
+   * const { pkey, address } = kernel.call(() => pagemaps.memremapPages(request));
+   * pkey; // => 1
+   * kernel.mm.lookup(address).key; // => 1
    */
   memremapPages(request: PagemapRequest): Pagemap {
     const early = this.#getsFirst ? this.#protectionGet(request.flags) : 0;
