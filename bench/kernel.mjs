@@ -1,122 +1,58 @@
-// Kernel calls with nothing attached, against the same logic written by hand without operations.
+// Kernel calls with nothing attached, against the same logic without operations.
 
-import { boot } from '@pkslab/kernel';
-import { kmap } from '@pkslab/kmap';
-import { MemoryType, memremap, PGMAP_PROT_ENABLED } from '@pkslab/memremap';
-import { pksCore } from '@pkslab/pks-core';
+import * as kernelPackage from '@pkslab/kernel';
+import * as kmapPackage from '@pkslab/kmap';
+import * as memremapPackage from '@pkslab/memremap';
+import * as pksCorePackage from '@pkslab/pks-core';
+import { PlainKmap } from './kernel-plain.mjs';
 import { row, timePair } from './measure.mjs';
+import { unhookedPackages } from './unhooked.mjs';
 
 const BASE = 0x1_0000_0000;
 const SIZE = 2 * 1024 * 1024;
 const PFN = BASE / 4096;
 const ORDINARY_PFN = 600;
 
-function stack(protect) {
+/** A kernel with one device: its kmap. */
+function stackOf({ boot, pksCore, memremap, kmap, MemoryType, PGMAP_PROT_ENABLED }, protect) {
   const kernel = boot({ modules: [pksCore, memremap, kmap] });
   kernel.machine.memory.addRegion(BASE, SIZE, { read() {}, write() {} });
-  const device = kernel.module(memremap);
   const flags = protect ? PGMAP_PROT_ENABLED : 0;
-  device.pagemaps.memremapPages({ physical: BASE, size: SIZE, type: MemoryType.fsDax, flags });
-  return { kernel, kmap: kernel.module(kmap) };
+  kernel
+    .module(memremap)
+    .pagemaps.memremapPages({ physical: BASE, size: SIZE, type: MemoryType.fsDax, flags });
+  return kernel.module(kmap);
 }
 
-/** What kmap + kunmap of a protected page do in `reference`, on plain objects. */
-class ByHand {
-  cpu = { branch: true, preempt: 0, cache: 0x55555554, pkrs: 0x55555554, if: true };
-  task = { saved: 0x55555554, ref: 0, depth: 0, maps: new Array(16).fill(0) };
-  sections = new Map([[PFN >>> 15, 0]]);
-  pgmaps = [{ flags: 2 }];
-  key = 1;
-  readDeny = 0;
-  writeDeny = 0;
-
-  isProtected(pfn) {
-    if (!this.cpu.branch) return false;
-    const id = this.sections.get(pfn >>> 15);
-    return id !== undefined && (this.pgmaps[id].flags & 2) !== 0;
-  }
-
-  update(rights) {
-    const { task, cpu } = this;
-    const shift = this.key * 2;
-    task.saved = ((task.saved & ~(3 << shift)) | (rights << shift)) >>> 0;
-    cpu.preempt++;
-    cpu.cache = task.saved;
-    cpu.pkrs = task.saved;
-    this.derive(cpu.pkrs);
-    cpu.preempt--;
-  }
-
-  /** As the machine does, so that loads stay fast: a bit for each key that refuses. */
-  derive(pkrs) {
-    this.readDeny = evenBits(pkrs);
-    this.writeDeny = evenBits(pkrs | (pkrs >>> 1));
-  }
-
-  enable() {
-    if (!this.cpu.branch) return;
-    const flag = this.cpu.if;
-    this.cpu.if = false;
-    if (this.task.ref === 0) this.update(0);
-    this.task.ref++;
-    this.cpu.if = flag;
-  }
-
-  disable() {
-    if (!this.cpu.branch) return;
-    const flag = this.cpu.if;
-    this.cpu.if = false;
-    this.task.ref--;
-    if (this.task.ref === 0) this.update(1);
-    this.cpu.if = flag;
-  }
-
-  kmap(pfn) {
-    if (this.isProtected(pfn)) {
-      const depth = ++this.task.depth;
-      if (depth <= 16) this.task.maps[depth - 1] = pfn;
-      this.enable();
-    }
-    return -0x7780_0000_0000 + pfn * 4096;
-  }
-
-  kunmap(pfn) {
-    if (this.isProtected(pfn)) {
-      this.disable();
-      this.task.depth--;
-    }
-  }
-}
-
-function evenBits(value) {
-  let bits = value & 0x5555_5555;
-  bits = (bits | (bits >>> 1)) & 0x3333_3333;
-  bits = (bits | (bits >>> 2)) & 0x0f0f_0f0f;
-  bits = (bits | (bits >>> 4)) & 0x00ff_00ff;
-  return (bits | (bits >>> 8)) & 0xffff;
-}
-
+/** A loop of its own for each measurement: what one teaches the compiler is not the next one's. */
 function pairs(target, pfn) {
-  return (count) => {
-    for (let i = 0; i < count; i++) {
-      target.kmap(pfn);
-      target.kunmap(pfn);
-    }
-  };
+  const body = 'return (n) => { for (let i = 0; i < n; i++) { t.kmap(pfn); t.kunmap(pfn); } };';
+  return new Function('t', 'pfn', body)(target, pfn);
 }
 
 /** Rows of the kernel's benchmarks. */
-export function kernelBenchmarks() {
-  const guarded = stack(true);
-  const open = stack(false);
-  const rows = [];
-  guarded.kernel.call(() => {
-    open.kernel.call(() => {
-      const byHand = timePair(pairs(guarded.kmap, PFN), pairs(new ByHand(), PFN), 200_000);
-      rows.push(row('kmap + kunmap of a protected page / by hand', byHand, 1.3));
-      const ordinary = timePair(pairs(guarded.kmap, ORDINARY_PFN), pairs(open.kmap, ORDINARY_PFN), 1_000_000);
-      rows.push(row('kmap + kunmap of an ordinary page, protection on / off', ordinary, 1.1));
-    });
-  });
-  return rows;
+export async function kernelBenchmarks() {
+  const hooked = { ...kernelPackage, ...kmapPackage, ...memremapPackage, ...pksCorePackage };
+  const guarded = stackOf(hooked, true);
+  const open = stackOf(hooked, false);
+  const unhooked = stackOf(await unhookedPackages(), true);
+  const compare = (a, b, count) => timePair(a, b, count);
+  const protectedPage = pairs(guarded, PFN);
+  return [
+    row(
+      'kmap + kunmap of a protected page / the same code without operations',
+      compare(protectedPage, pairs(unhooked, PFN), 200_000),
+      1.3,
+    ),
+    row(
+      'kmap + kunmap of a protected page / by hand on plain objects',
+      compare(protectedPage, pairs(new PlainKmap(PFN), PFN), 200_000),
+      null,
+    ),
+    row(
+      'kmap + kunmap of an ordinary page, protection on / off',
+      compare(pairs(guarded, ORDINARY_PFN), pairs(open, ORDINARY_PFN), 1_000_000),
+      1.1,
+    ),
+  ];
 }

@@ -35,7 +35,7 @@ export function median(values) {
   return sorted[sorted.length >> 1];
 }
 
-/** One line of the table: `limit` is the highest ratio that meets the target. */
+/** One line of the table: `limit` is the highest ratio that meets the target, null without one. */
 export function row(name, { a, b, ratio }, limit) {
-  return { name, a, b, ratio, limit, ok: ratio <= limit };
+  return { name, a, b, ratio, limit, ok: limit === null || ratio <= limit };
 }
