@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Entry and exit of interrupts, exceptions and NMIs, in the shape of 5.8. arch/x86/entry/common.c
 
-import { type EventHandlers, type Machine, Outcome } from '@pkslab/x86-cpu';
+import { type EventHandlers, type Machine, Outcome, SAVED_IF } from '@pkslab/x86-cpu';
 import { Mark } from './mark.ts';
 import { HARDIRQ_OFFSET, NMI_OFFSET, type Preempt } from './preempt.ts';
 import type { Scheduler } from './sched.ts';
@@ -69,28 +69,28 @@ export class Entry implements EventHandlers {
   }
 
   /** common_interrupt */
-  interrupt(vector: number, interruptFlag: number): void {
+  interrupt(vector: number, saved: number): void {
     const state = this.#idtentryEnter();
-    const regs: Regs = { interruptFlag, fixup: false, vector, state };
+    const regs: Regs = { interruptFlag: saved & SAVED_IF, fixup: false, vector, state };
     this.#preempt.count.add(HARDIRQ_OFFSET);
     this.#beginBody(vector);
     this.#irqHandlers.get(vector)?.();
     this.#endBody();
     this.#preempt.count.add(-HARDIRQ_OFFSET);
     this.#idtentryExit(regs, state);
-    this.#machine.iret(interruptFlag, 0);
+    this.#machine.iret(saved, 0);
   }
 
   /** exc_nmi */
-  nmi(interruptFlag: number): void {
+  nmi(saved: number): void {
     this.#nmiClass(VECTOR_NMI);
-    this.#machine.iret(interruptFlag, 1);
+    this.#machine.iret(saved, 1);
   }
 
   /** exc_machine_check */
-  machineCheck(interruptFlag: number): void {
+  machineCheck(saved: number): void {
     this.#nmiClass(VECTOR_MC);
-    this.#machine.iret(interruptFlag, 0);
+    this.#machine.iret(saved, 0);
   }
 
   /** nmi_enter … nmi_exit: never reschedules. */
@@ -108,26 +108,26 @@ export class Entry implements EventHandlers {
   }
 
   /** exc_page_fault */
-  pageFault(errorCode: number, address: number, interruptFlag: number, fixup: boolean): number {
+  pageFault(errorCode: number, address: number, saved: number, fixup: boolean): number {
     const state = this.#idtentryEnter();
-    const regs: Regs = { interruptFlag, fixup, vector: 14, state };
+    const regs: Regs = { interruptFlag: saved & SAVED_IF, fixup, vector: 14, state };
     this.#beginBody(14);
     const outcome = this.handlePageFault(regs, errorCode, address);
     this.#endBody();
     this.#idtentryExit(regs, state);
-    this.#machine.iret(interruptFlag, 0);
+    this.#machine.iret(saved, 0);
     return outcome;
   }
 
   /** exc_general_protection */
-  generalProtection(errorCode: number, interruptFlag: number, fixup: boolean): number {
+  generalProtection(errorCode: number, saved: number, fixup: boolean): number {
     const state = this.#idtentryEnter();
-    const regs: Regs = { interruptFlag, fixup, vector: 13, state };
+    const regs: Regs = { interruptFlag: saved & SAVED_IF, fixup, vector: 13, state };
     this.#beginBody(13);
     const outcome = this.handleGeneralProtection(regs, errorCode);
     this.#endBody();
     this.#idtentryExit(regs, state);
-    this.#machine.iret(interruptFlag, 0);
+    this.#machine.iret(saved, 0);
     return outcome;
   }
 
