@@ -5,7 +5,6 @@ import {
   type BootOptions,
   boot,
   type Choices,
-  type EventSource,
   type Kernel,
   type KernelModule,
   type RevisionName,
@@ -104,22 +103,33 @@ export class Bench {
   }
 
   /**
-   * Runs a scenario once for each of its operation boundaries, with an event at that one, until the first
-   * problem.
+   * Runs a scenario on one kernel, first as it is, then once for each of its operation boundaries with an event
+   * at that one, until the first problem.
    *
-   * `run` boots a kernel, attaches the source that it is given, runs, and checks.
+   * @param run does the work, which leaves the kernel as it was, and checks
+   * @param prepare runs before each, without events
    */
-  atEveryBoundary(fire: (runner: Runner) => void, run: (source: EventSource) => void): void {
-    for (let n = 1, reached = true; reached && this.problems.length === 0; n++) {
+  atEveryBoundary(
+    kernel: Kernel,
+    fire: (runner: Runner) => void,
+    run: () => void,
+    prepare: () => void = () => {},
+  ): void {
+    for (let n = 0, reached = true; reached && this.problems.length === 0; n++) {
       let seen = 0;
-      run({
+      prepare();
+      kernel.runner.attach({
         boundary(runner) {
           seen++;
           if (seen === n) fire(runner);
         },
       });
+      run();
+      kernel.runner.attach(null);
       reached = seen >= n;
-      if (this.problems.length > 0) this.problems.push(`with the event at boundary ${n}`);
+      if (this.problems.length > 0 && n > 0) {
+        this.problems.push(`with the event at boundary ${n}`);
+      }
     }
   }
 }

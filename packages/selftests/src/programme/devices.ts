@@ -41,34 +41,31 @@ function kmapSections(bench: Bench): void {
 
 /** A section of the device with an interrupt at every operation, whose handler has one too. */
 function sectionInterrupted(bench: Bench): void {
-  bench.atEveryBoundary(
-    (runner) => runner.interrupt(VECTOR),
-    (source) => {
-      const kernel = bench.boot();
-      const { device } = attachDevice(kernel);
-      const { access } = kernel.module(memremap);
-      const writable = (): boolean => !kernel.machine.tryStore32(device.address, 1);
-      const output = new Output(kernel);
-      const check = (holds: boolean, problem: string): void => {
-        if (!holds) output.write(problem);
-      };
-      const section = (who: string): void => {
-        check(!writable(), `${who} can write before its section`);
-        access.enable();
-        check(writable(), `${who} cannot write in its section`);
-        access.disable();
-        check(!writable(), `${who} can write after its section`);
-      };
-      kernel.entry.requestIrq(VECTOR, () => section('the handler'));
-      kernel.runner.attach(source);
-      kernel.call(() => {
-        section('the task');
-        const count = access.ref.get(kernel.tasks.current);
-        check(count === 0, `dev_page_access_ref is ${count} at the end`);
-      });
-      bench.problems.push(...new Set(output.lines));
-    },
-  );
+  const kernel = bench.boot();
+  const { device } = attachDevice(kernel);
+  const { access } = kernel.module(memremap);
+  const writable = (): boolean => !kernel.machine.tryStore32(device.address, 1);
+  const output = new Output(kernel);
+  const check = (holds: boolean, problem: string): void => {
+    if (!holds) output.write(problem);
+  };
+  const section = (who: string): void => {
+    check(!writable(), `${who} can write before its section`);
+    access.enable();
+    check(writable(), `${who} cannot write in its section`);
+    access.disable();
+    check(!writable(), `${who} can write after its section`);
+  };
+  kernel.entry.requestIrq(VECTOR, () => section('the handler'));
+  const run = (): void => {
+    kernel.call(() => {
+      section('the task');
+      const count = access.ref.get(kernel.tasks.current);
+      check(count === 0, `dev_page_access_ref is ${count} at the end`);
+    });
+    bench.problems.push(...new Set(output.lines));
+  };
+  bench.atEveryBoundary(kernel, (runner) => runner.interrupt(VECTOR), run);
 }
 
 /** The static branch goes off, or on, while a section is open: it must end as it began. */
@@ -93,29 +90,27 @@ function sectionOverBranch(bench: Bench): void {
 }
 
 function driverInterrupted(bench: Bench): void {
+  const kernel = bench.boot();
+  const { device } = attachDevice(kernel);
   const data = pattern(64);
-  bench.atEveryBoundary(
-    (runner) => runner.interrupt(VECTOR),
-    (source) => {
-      const kernel = bench.boot();
-      const { device } = attachDevice(kernel);
-      kernel.runner.attach(source);
-      const back = new Uint8Array(data.length);
-      bench.equal(
-        'a write',
-        kernel.call(() => device.write(0, data)),
-        0,
-      );
-      bench.equal(
-        'a read',
-        kernel.call(() => device.read(0, back)),
-        0,
-      );
-      bench.check(sameBytes(data, back), 'what was read is not what was written');
-      const stray = kernel.call(() => !kernel.machine.tryStore32(device.address, 1));
-      bench.check(!stray, 'a stray store reached the device after I/O');
-    },
-  );
+  const back = new Uint8Array(data.length);
+  const run = (): void => {
+    back.fill(0);
+    bench.equal(
+      'a write',
+      kernel.call(() => device.write(0, data)),
+      0,
+    );
+    bench.equal(
+      'a read',
+      kernel.call(() => device.read(0, back)),
+      0,
+    );
+    bench.check(sameBytes(data, back), 'what was read is not what was written');
+    const stray = kernel.call(() => !kernel.machine.tryStore32(device.address + PAGE_SIZE, 1));
+    bench.check(!stray, 'a stray store reached the device after I/O');
+  };
+  bench.atEveryBoundary(kernel, (runner) => runner.interrupt(VECTOR), run);
 }
 
 function directAccess(bench: Bench): void {

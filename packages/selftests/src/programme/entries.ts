@@ -44,46 +44,51 @@ function section(rig: KeyRig): () => void {
   };
 }
 
-function runSection(bench: Bench, rig: KeyRig, source: EventSource): void {
-  rig.kernel.spawn('task', section(rig));
-  rig.kernel.spawn('other', () => rig.kernel.sched.schedule());
-  rig.kernel.runner.attach(source);
-  rig.kernel.run();
-  bench.problems.push(...rig.problems);
+function spawnSection({ kernel }: KeyRig, task: () => void): void {
+  kernel.spawn('task', task);
+  kernel.spawn('other', () => kernel.sched.schedule());
+}
+
+function sectionUnder(bench: Bench, rig: KeyRig, event: string): void {
+  const run = (): void => {
+    rig.kernel.run();
+    bench.problems.push(...rig.problems);
+  };
+  bench.atEveryBoundary(rig.kernel, fire(event), run, () => spawnSection(rig, section(rig)));
 }
 
 /** A handler finds every key closed, and the task its section as it was. */
 function inSection(bench: Bench, event: string): void {
-  bench.atEveryBoundary(fire(event), (source) => {
-    const rig = rigWith(bench, (it) => it.expectClosed(`the handler of the ${event}`));
-    runSection(bench, rig, source);
-  });
+  const rig = rigWith(bench, (it) => it.expectClosed(`the handler of the ${event}`));
+  sectionUnder(bench, rig, event);
 }
 
 /** A handler may have a section of its own. */
 function handlerSection(bench: Bench, event: string): void {
-  bench.atEveryBoundary(fire(event), (source) => {
-    const rig = rigWith(bench, (it) => {
-      it.open();
-      it.check(it.writable, `the handler of the ${event} cannot write in its section`);
-      it.close();
-    });
-    runSection(bench, rig, source);
+  const rig = rigWith(bench, (it) => {
+    it.open();
+    it.check(it.writable, `the handler of the ${event} cannot write in its section`);
+    it.close();
   });
+  sectionUnder(bench, rig, event);
 }
 
 /** Three values of one key at a time: the task's, its interrupt handler's, and that of an NMI in there. */
 function nested(bench: Bench): void {
+  const rig = new KeyRig(bench.boot());
+  rig.kernel.entry.requestIrq(VECTOR, () => {
+    rig.open();
+    rig.check(rig.writable, 'the interrupt handler cannot write in its section');
+    rig.close();
+  });
+  rig.kernel.entry.registerNmi(() => rig.expectClosed('an NMI in an interrupt in a section'));
   for (let n = 1, reached = true; reached && bench.problems.length === 0; n++) {
-    const rig = new KeyRig(bench.boot());
-    rig.kernel.entry.requestIrq(VECTOR, () => {
-      rig.open();
-      rig.check(rig.writable, 'the interrupt handler cannot write in its section');
-      rig.close();
-    });
-    rig.kernel.entry.registerNmi(() => rig.expectClosed('an NMI in an interrupt in a section'));
     const source = new NestedEvents(n);
-    runSection(bench, rig, source);
+    spawnSection(rig, section(rig));
+    rig.kernel.runner.attach(source);
+    rig.kernel.run();
+    rig.kernel.runner.attach(null);
+    bench.problems.push(...rig.problems);
     reached = source.reached;
     if (bench.problems.length > 0) bench.problems.push(`with the NMI at its operation ${n}`);
   }
@@ -142,9 +147,9 @@ function faultSleeps(bench: Bench): void {
 
 /** The posted access table with an event at every operation. */
 function rowsUnder(bench: Bench, event: string): void {
-  bench.atEveryBoundary(fire(event), (source) => {
-    const kernel = bench.boot();
-    kernel.runner.attach(source);
+  const kernel = bench.boot();
+  bench.atEveryBoundary(kernel, fire(event), () => {
+    kernel.printk.clear();
     const result = kernel.call(() => {
       const file = kernel.debugfs.open(RUN_PKS);
       file.write('0');

@@ -76,14 +76,17 @@ function registersAfterSwitch(bench: Bench): void {
 
 /** A task whose section is preempted between any two operations, by one that has a section too. */
 function preempted(bench: Bench): void {
+  const rig = new KeyRig(bench.boot());
+  const { kernel } = rig;
   bench.atEveryBoundary(
+    kernel,
     (runner) => runner.interrupt(RESCHEDULE_VECTOR),
-    (source) => {
-      const rig = new KeyRig(bench.boot());
-      for (const name of ['A', 'B']) rig.kernel.spawn(name, sectionTask(rig, name));
-      rig.kernel.runner.attach(source);
-      rig.kernel.run();
+    () => {
+      kernel.run();
       bench.problems.push(...rig.problems);
+    },
+    () => {
+      for (const name of ['A', 'B']) kernel.spawn(name, sectionTask(rig, name));
     },
   );
 }
