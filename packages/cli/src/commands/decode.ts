@@ -82,7 +82,6 @@ function text(value: bigint, { what, fields, summary }: Decoded): string {
 
 function json(value: bigint, { what, fields, summary }: Decoded): string {
   const document = {
-    version: 1,
     what,
     value: hex(value),
     summary,

@@ -30,8 +30,8 @@ then the same without protection, and says what reached the data.`,
   ],
   options: {
     seed: { type: 'integer', value: 'N', help: 'What every choice is made from', default: 1 },
-    transactions: { type: 'integer', value: 'N', help: 'Transactions', default: 4000, min: 1 },
-    strays: { type: 'integer', value: 'N', help: 'Stray writes', default: 40_000, min: 20 },
+    transactions: { type: 'integer', value: 'N', help: 'Transactions', default: 8000, min: 1 },
+    strays: { type: 'integer', value: 'N', help: 'Stray writes', default: 80_000, min: 20 },
     size: { type: 'size', value: 'BYTES', help: 'Size of a new image', default: 16 * 2 ** 20 },
     'pmem-limit': {
       type: 'size',
@@ -64,7 +64,7 @@ export const demo: Command = (args, io) =>
       return await runDemo(images, options, io, interrupt);
     } catch (error) {
       if (error instanceof ImageError)
-        throw new CommandError(`image ${images.path}: ${error.message}`);
+        throw new CommandError(`image ${images.path}: ${error.message}; choose another file`);
       throw expected(error);
     } finally {
       interrupt.dispose();

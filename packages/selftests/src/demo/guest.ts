@@ -106,7 +106,7 @@ export class Guest {
       integrityCheck = integrityOf(db);
       contentOk = holdsRows(db, workload.model);
     } catch (error) {
-      integrityCheck = integrityCheck === 'ok' ? 'ok' : messageOf(error);
+      if (integrityCheck !== 'ok') integrityCheck = `cannot be read: ${messageOf(error)}`;
     }
     this.#attempt(() => {
       this.#close();

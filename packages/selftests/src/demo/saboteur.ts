@@ -73,7 +73,8 @@ export class Saboteur {
     const address = this.#canaryAim.address(-1);
     kernel.runner.attach(null);
     kernel.printk.onLine = (line) => lines.push(line);
-    kernel.call(() => kernel.spawn('stray/plain', () => kernel.machine.store32(address, 0)));
+    const buggyStore = (): void => kernel.machine.store32(address, 0);
+    kernel.call(() => kernel.spawn('stray/plain', buggyStore));
     kernel.run();
     kernel.printk.onLine = null;
     kernel.runner.attach(this.#source);

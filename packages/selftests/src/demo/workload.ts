@@ -74,7 +74,7 @@ export class Workload {
     this.#db = db;
     this.#random = new Prng(seed);
     this.#rowsMax = rowsMax;
-    db.exec('PRAGMA page_size=4096; PRAGMA journal_mode=TRUNCATE; PRAGMA cache_size=4');
+    db.exec('PRAGMA page_size=4096; PRAGMA journal_mode=PERSIST; PRAGMA cache_size=4');
     db.exec('PRAGMA temp_store=MEMORY');
     db.exec(SCHEMA);
     const rows = readRows(db);

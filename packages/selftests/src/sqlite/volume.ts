@@ -57,7 +57,7 @@ export class Volume {
     const values = decodeSuperblock(line);
     if (values === 'blank') this.#format();
     else if (values === 'foreign') {
-      throw new ImageError('it holds something else than a pkslab volume: choose another file');
+      throw new ImageError('it holds something else than a pkslab volume');
     } else if (values === 'damaged') {
       throw new ImageError('its superblock is damaged');
     } else {
@@ -74,7 +74,7 @@ export class Volume {
     const page = new Uint8Array(this.layout.superblock.size);
     check('read of the first page', this.#disk.read(0, page));
     if (page.some((byte) => byte !== 0)) {
-      throw new ImageError('its first page is in use: choose another file');
+      throw new ImageError('its first page is in use');
     }
     this.#sizesChanged = true;
     this.sync();
