@@ -249,11 +249,13 @@ export class Kernel {
    * @throws {Deadlock} if it waits for what nobody can change.
    */
   call<T>(fn: () => T): T {
+    this.oops.checkRunning();
     return this.runner.call(fn);
   }
 
   /** Runs every task, on all CPUs in turn, until all sleep or are dead. */
   run(): void {
+    this.oops.checkRunning();
     this.runner.runAll();
   }
 

@@ -71,6 +71,8 @@ export class Oops {
   readonly #interruptFlag: PerCpu;
   /** Texts of WARN_ONCE by number; a text keeps its number for ever. */
   readonly #sites: string[] = [];
+  /** Output, as the log is: the machine's state at a panic stays to be looked at. */
+  #panicked: string | null = null;
 
   constructor(parts: OopsParts) {
     this.#parts = parts;
@@ -112,6 +114,16 @@ export class Oops {
     if (this.#warned.exchange(Math.min(site, WARN_SITES - 1), 1) === 0) this.warn(message);
   }
 
+  /**
+   * Refuses a call on a machine that has stopped.
+   *
+   * @throws {KernelPanic} after a panic.
+   */
+  checkRunning(): void {
+    if (this.#panicked === null) return;
+    throw new KernelPanic(`the machine has stopped (${this.#panicked}): boot a new one`);
+  }
+
   /** A `BUG:` line with a call trace and nothing else: the kernel goes on. */
   bug(...lines: readonly string[]): void {
     const { machine, printk } = this.#parts;
@@ -147,6 +159,8 @@ export class Oops {
     const { machine, printk } = this.#parts;
     machine.mark(Mark.complaint, 1, Complaint.panic);
     printk.print(`Kernel panic - not syncing: ${message}`);
+    // A checker that prints nothing takes the panic back.
+    if (!printk.muted) this.#panicked = message;
     throw new KernelPanic(`Kernel panic - not syncing: ${message}`);
   }
 

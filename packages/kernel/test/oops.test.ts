@@ -133,6 +133,15 @@ describe('panic', () => {
     expect(kernel.dmesg).toContain('CR2: fffffffffffff000');
   });
 
+  it('is the end: what is called afterwards is refused, and says why', () => {
+    const { kernel } = booted();
+    const stopped = 'the machine has stopped (gone): boot a new one';
+    expect(() => kernel.call(() => kernel.oops.panic('gone'))).toThrow(KernelPanic);
+    expect(() => kernel.call(() => kernel.machine.load32(RAM))).toThrow(stopped);
+    expect(() => kernel.run()).toThrow(stopped);
+    expect(kernel.dmesg.at(-1)).toBe('Kernel panic - not syncing: gone');
+  });
+
   it('follows any oops with panicOnOops, any WARN with panicOnWarn', () => {
     const strict = booted({ policy: { panicOnOops: true, panicOnWarn: true } }).kernel;
     expect(() => strict.call(() => strict.machine.load32(WILD))).toThrow(
