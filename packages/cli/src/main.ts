@@ -23,6 +23,11 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'Run the test programme of the series and ours, or see whether it notices sabotage',
     load: async () => (await import('./commands/selftests.ts')).selftests,
   },
+  pmem: {
+    summary:
+      'Make, check and serve images of persistent memory, over NBD through the protected path',
+    load: async () => (await import('./commands/pmem.ts')).pmem,
+  },
   decode: {
     summary: 'Explain a PKRS value, a page-table entry or a page-fault error code',
     load: async () => (await import('./commands/decode.ts')).decode,

@@ -26,5 +26,6 @@ export { IMAGE_SIZE_MIN, type ImageExtent, type Layout, layoutOf } from './sqlit
 export { loadSqlite } from './sqlite/load.ts';
 export { ImageError } from './sqlite/volume.ts';
 export { bootStack, type Stack, type StackOptions, stackModules } from './stack.ts';
+export { StraysBeside } from './stray/beside.ts';
 export { type StrayContext, type StrayCounts, strayContexts, sumStrays } from './stray/kinds.ts';
 export { TEST_PKS_LINE, type TestPksOptions, testPks } from './test-pks.ts';

@@ -41,6 +41,12 @@ export function lockImage(image: string): ImageLock {
   };
 }
 
+/** The process that has an image open, or null: nobody, or one that is gone. */
+export function imageUser(image: string): number | null {
+  const holder = readHolder(image, `${image}.lock`);
+  return holder !== null && isRunning(holder) ? holder.pid : null;
+}
+
 function acquire(image: string, path: string, me: Holder): void {
   const draft = `${path}.${me.id}.new`;
   for (;;) {

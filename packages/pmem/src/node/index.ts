@@ -7,6 +7,7 @@ export {
   type FileMediaOptions,
   openFileMedia,
 } from './file-media.ts';
+export { imageUser } from './image-lock.ts';
 export { MediaError, type MediaErrorCode } from './media-error.ts';
 export { NbdServer, type NbdServerOptions, serveNbd } from './nbd-server.ts';
 export { type NbdCounters, PmemExport, type PmemExportOptions } from './pmem-export.ts';

@@ -2,6 +2,7 @@
 // An NBD server on a TCP port or a unix socket.
 
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { resolve } from 'node:path';
 import type { NbdExport } from '../nbd/export.ts';
 import { NbdConnection } from './nbd-connection.ts';
 import { clearSocketPath, serveError } from './serve-error.ts';
@@ -44,7 +45,7 @@ export class NbdServer {
 
   /** The NBD URI, as clients take it. */
   get uri(): string {
-    if (this.#unix !== undefined) return `nbd+unix:///?socket=${encodeURI(this.#unix)}`;
+    if (this.#unix !== undefined) return `nbd+unix:///?socket=${encodeURI(resolve(this.#unix))}`;
     const { address, family, port } = this.#server.address() as AddressInfo;
     return `nbd://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
   }
@@ -70,7 +71,7 @@ export class NbdServer {
 
   /** Takes no new clients, finishes the requests that have arrived, hangs up, and removes the socket. */
   async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const closed = new Promise<void>((done) => this.#server.close(() => done()));
     for (const connection of this.#open) connection.finish();
     const linger = setTimeout(() => {
       for (const connection of this.#open) connection.destroy();
@@ -98,9 +99,9 @@ export async function serveNbd(
   const nbd = new NbdServer(server, unix);
   server.on('connection', (socket) => nbd.accept(socket, target, options));
   const where = unix ?? `${host}:${port}`;
-  await new Promise<void>((resolve, reject) => {
+  await new Promise<void>((done, reject) => {
     server.once('error', (error) => reject(serveError(where, error)));
-    server.listen(unix === undefined ? { port, host } : { path: unix }, resolve);
+    server.listen(unix === undefined ? { port, host } : { path: unix }, done);
   });
   // From here on an error is one of a single connection that could not be accepted.
   server.on('error', () => {});

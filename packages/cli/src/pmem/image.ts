@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// pkslab pmem info and check.
+
+import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { residentChunksFor } from '@pkslab/pmem';
+import { defaultPmemLimit, imageUser, MediaError, openFileMedia } from '@pkslab/pmem/node';
+import { bootStack } from '@pkslab/selftests';
+import { type Command, type CommandSpec, runCommand } from '../options.ts';
+
+const PAGE = 4096;
+const HEAD = 8192;
+/** Bytes compared in one go. */
+const BLOCK: number = 2 ** 20;
+
+const image = { name: 'IMAGE', help: 'The image file' } as const;
+const json = { type: 'boolean', help: 'Print one JSON document on stdout' } as const;
+
+const infoSpec = {
+  name: 'pmem info',
+  summary:
+    'Says what an image is: its size, what it takes on disk, what is in it, who has it open.',
+  positionals: [image],
+  options: { json },
+} as const satisfies CommandSpec;
+
+interface ImageInfo {
+  readonly image: string;
+  readonly size: number;
+  readonly allocated: number;
+  readonly readOnly: boolean;
+  readonly contents: string;
+  /** Process that has it open. */
+  readonly user: number | null;
+}
+
+/** `pkslab pmem info IMAGE` */
+export const info: Command = (args, io) =>
+  runCommand(infoSpec, args, io, ({ options, positionals }) => {
+    const [path = ''] = positionals;
+    const found = imageInfo(path);
+    if (options.json) io.stdout(`${JSON.stringify(found, null, 2)}\n`);
+    else {
+      const { size, allocated, readOnly, contents, user } = found;
+      io.stdout(`image      ${path}\n`);
+      io.stdout(`size       ${size} bytes, ${size / PAGE} pages\n`);
+      io.stdout(`on disk    ${allocated} bytes\n`);
+      io.stdout(`contents   ${contents}\n`);
+      io.stdout(`writable   ${readOnly ? 'no' : 'yes'}\n`);
+      io.stdout(`in use     ${user === null ? 'no' : `by process ${user}`}\n`);
+    }
+    return 0;
+  });
+
+function imageInfo(path: string): ImageInfo {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) throw new MediaError('missing', path, 'there is no such file');
+  if (!stats.isFile()) throw new MediaError('notAFile', path, 'is not a file; name an image file');
+  if (stats.size === 0 || stats.size % PAGE !== 0) {
+    const what = `its size is ${stats.size}, not a positive multiple of ${PAGE} bytes; it is no image`;
+    throw new MediaError('size', path, what);
+  }
+  return {
+    image: path,
+    size: stats.size,
+    allocated: stats.blocks * 512,
+    readOnly: (stats.mode & 0o222) === 0,
+    contents: contentsOf(path),
+    user: imageUser(realpathSync(path)),
+  };
+}
+
+/** By the first bytes: no lock is taken for that. */
+function contentsOf(path: string): string {
+  const head = Buffer.alloc(HEAD);
+  const fd = openSync(path, 'r');
+  try {
+    readSync(fd, head, 0, HEAD, 0);
+  } finally {
+    closeSync(fd);
+  }
+  if (head.readUInt16LE(1080) === 0xef53) return 'an ext2, ext3 or ext4 file system';
+  if (head.readBigUInt64LE(0) === 0x42_41_4c_53_4b_50_01_00n) return 'a volume of pkslab demo';
+  if (head.readUInt16LE(510) === 0xaa55) return 'a boot sector: a partition table or a FAT volume';
+  return head.every((byte) => byte === 0) ? 'zeroes at the start' : 'something else';
+}
+
+const checkSpec = {
+  name: 'pmem check',
+  summary: `Attaches an image read-only, reads all of it through the driver with protection on, and compares that with
+the file. Nothing is changed.`,
+  positionals: [image],
+  options: { json },
+  notes: ['Exit status: 0 if every page can be read and is the same; 1 if not.'],
+} as const satisfies CommandSpec;
+
+interface CheckResult {
+  readonly image: string;
+  readonly pages: number;
+  readonly unreadable: number;
+  readonly different: number;
+}
+
+/** `pkslab pmem check IMAGE` */
+export const check: Command = (args, io) =>
+  runCommand(checkSpec, args, io, ({ options, positionals }) => {
+    const [path = ''] = positionals;
+    const result = checkImage(path);
+    const { pages, unreadable, different } = result;
+    const ok = unreadable === 0 && different === 0;
+    if (options.json) io.stdout(`${JSON.stringify({ ok, ...result }, null, 2)}\n`);
+    else {
+      const verdict = ok ? 'as they should be' : `${unreadable} unreadable, ${different} different`;
+      io.stdout(`${path}: ${pages} pages read through the protected path: ${verdict}\n`);
+    }
+    return ok ? 0 : 1;
+  });
+
+function checkImage(path: string): CheckResult {
+  const media = openFileMedia(path, { readOnly: true });
+  try {
+    const { kernel, devices } = bootStack({ pmem: [{ media, readOnly: true }] });
+    const [device] = devices;
+    if (device === undefined) throw new Error('no device was attached');
+    kernel.machine.memory.residentLimit = residentChunksFor(defaultPmemLimit());
+    const ours = Buffer.alloc(BLOCK);
+    const theirs = Buffer.alloc(BLOCK);
+    let unreadable = 0;
+    let different = 0;
+    for (let at = 0; at < media.size; at += BLOCK) {
+      const length = Math.min(BLOCK, media.size - at);
+      media.read(at, theirs.subarray(0, length));
+      const status = kernel.call(() => device.read(at, ours, length));
+      if (status !== 0) unreadable += length / PAGE;
+      else different += differentPages(ours, theirs, length);
+    }
+    kernel.call(() => device.detach());
+    return { image: path, pages: media.size / PAGE, unreadable, different };
+  } finally {
+    media.close();
+  }
+}
+
+function differentPages(a: Buffer, b: Buffer, length: number): number {
+  let count = 0;
+  for (let at = 0; at < length; at += PAGE) {
+    if (a.compare(b, at, at + PAGE, at, at + PAGE) !== 0) count++;
+  }
+  return count;
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+// pkslab pmem serve: an image over NBD, with the buggy driver beside it if asked for.
+
+import { type RevisionName, revisionNames } from '@pkslab/kernel';
+import { type PmemDevice, residentChunksFor } from '@pkslab/pmem';
+import {
+  defaultPmemLimit,
+  type NbdServerOptions,
+  openFileMedia,
+  PmemExport,
+  serveNbd,
+} from '@pkslab/pmem/node';
+import { bootStack, type Stack, StraysBeside } from '@pkslab/selftests';
+import {
+  type Arguments,
+  type Command,
+  type CommandSpec,
+  type Io,
+  runCommand,
+  UsageError,
+} from '../options.ts';
+import { ending } from './ending.ts';
+
+const spec = {
+  name: 'pmem serve',
+  summary: `Serves an image over NBD: every request goes through the pmem driver, with the device's memory under a
+protection key. The first line of stdout is the address; it is on the loopback interface.`,
+  positionals: [{ name: 'IMAGE', help: 'The image of the device' }],
+  options: {
+    unix: { type: 'string', value: 'PATH', help: 'Listen on a unix socket' },
+    port: {
+      type: 'integer',
+      value: 'N',
+      help: 'Listen on a port; default: a free one',
+      max: 65535,
+    },
+    'read-only': { type: 'boolean', help: 'Refuse writes' },
+    revision: {
+      type: 'string',
+      value: 'NAME',
+      help: 'The revision of the series',
+      choices: revisionNames,
+      default: 'reference',
+    },
+    strays: {
+      type: 'integer',
+      value: 'RATE',
+      help: 'Run the buggy driver beside the clients: stray writes a second, while there are requests',
+      min: 1,
+      max: 1_000_000,
+    },
+    'pmem-limit': {
+      type: 'size',
+      value: 'BYTES',
+      help: 'Device memory kept in host memory; default: half of it',
+      min: 4 * 2 ** 20,
+    },
+  },
+  notes: [
+    'Ctrl-C and SIGTERM end it in order: requests that have arrived are answered, everything is flushed, lock and',
+    'socket go. Exit status: 0 after SIGTERM, 130 after Ctrl-C; 1 if stray writes reached the device.',
+  ],
+  examples: [
+    'pkslab pmem serve disk.img',
+    'pkslab pmem serve disk.img --unix /tmp/disk.sock --strays 1000',
+  ],
+} as const satisfies CommandSpec;
+
+type Options = Arguments<typeof spec>['options'];
+
+/** `pkslab pmem serve IMAGE` */
+export const serve: Command = (args, io) =>
+  runCommand(spec, args, io, async ({ options, positionals }) => {
+    if (options.unix !== undefined && options.port !== undefined) {
+      throw new UsageError('--unix and --port: give one of them');
+    }
+    const [image = ''] = positionals;
+    const media = openFileMedia(image, { readOnly: options['read-only'] });
+    try {
+      return await serveMedia(media, options, io);
+    } finally {
+      media.close();
+    }
+  });
+
+async function serveMedia(
+  media: ReturnType<typeof openFileMedia>,
+  options: Options,
+  io: Io,
+): Promise<number> {
+  const stack = bootStack({
+    cpus: 2,
+    revision: options.revision as RevisionName,
+    pmem: [{ media, readOnly: options['read-only'] }],
+  });
+  const { kernel, devices } = stack;
+  const device = devices[0] as PmemDevice;
+  kernel.machine.memory.residentLimit = residentChunksFor(
+    options['pmem-limit'] ?? defaultPmemLimit(),
+  );
+  const strays = options.strays === undefined ? null : new StraysBeside(stack, device, 1);
+  const exported = new PmemExport({ kernel, device, onFailure: failureReport(io) });
+  const server = await serveNbd(exported, {
+    ...addressOf(options),
+    ...(strays === null ? {} : { beforeBatch: pacer(strays, options.strays ?? 0) }),
+  });
+  const end = ending();
+  io.stdout(`${server.uri}\n`);
+  const signal = await end.signal;
+  io.stderr(`${signal}: answering what has arrived\n`);
+  await server.close();
+  const reached = finish(stack, device, strays, io);
+  end.dispose();
+  const { connections } = server;
+  const { bytesRead, bytesWritten, flushes, errors } = exported.counters;
+  io.stdout(
+    `served ${connections} connections: ${bytesRead} bytes read, ${bytesWritten} written, ${flushes} flushes, ${errors} errors\n`,
+  );
+  if (reached > 0) return 1;
+  return signal === 'SIGINT' ? 130 : 0;
+}
+
+function addressOf({ unix, port }: Options): NbdServerOptions {
+  if (unix !== undefined) return { unix };
+  return port === undefined ? {} : { port };
+}
+
+/** The same failure again and again, as of a machine that has stopped, is told once. */
+function failureReport(io: Io): (error: unknown) => void {
+  let last = '';
+  return (error) => {
+    const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    if (text !== last) io.stderr(`pkslab pmem serve: a request failed: ${text}\n`);
+    last = text;
+  };
+}
+
+/** Stray writes follow the clock, but never more than a second's worth at a time. */
+function pacer(strays: StraysBeside, rate: number): () => void {
+  let last = performance.now();
+  let credit = 0;
+  let before = strays.counts.attempted;
+  return () => {
+    const now = performance.now();
+    const { attempted } = strays.counts;
+    credit = Math.min(rate, credit + ((now - last) * rate) / 1000) - (attempted - before);
+    last = now;
+    before = attempted;
+    strays.allow(Math.max(0, Math.floor(credit)));
+  };
+}
+
+/** Everything reaches the image; how many stray writes did, too. */
+function finish(stack: Stack, device: PmemDevice, strays: StraysBeside | null, io: Io): number {
+  strays?.stop();
+  stack.kernel.call(() => device.detach());
+  if (strays === null) return 0;
+  const { attempted, stopped, insideWindow, reached } = strays.counts;
+  io.stdout(
+    `stray writes: ${attempted} attempted, ${stopped} stopped, ${insideWindow} inside a window, ${reached} reached\n`,
+  );
+  return reached;
+}
