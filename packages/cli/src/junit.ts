@@ -52,9 +52,13 @@ const ENTITIES: Readonly<Record<string, string>> = {
 function xmlText(text: string): string {
   let escaped = '';
   for (const character of text) {
-    const code = character.codePointAt(0) ?? 0;
-    const writable = code >= 0x20 || character === '\n' || character === '\t';
-    escaped += writable ? (ENTITIES[character] ?? character) : '?';
+    escaped += isWritable(character.codePointAt(0) ?? 0) ? (ENTITIES[character] ?? character) : '?';
   }
   return escaped;
+}
+
+/** Char of XML 1.0, section 2.2; a carriage return would be read as a line feed. */
+function isWritable(code: number): boolean {
+  if (code < 0x20) return code === 0x09 || code === 0x0a;
+  return (code < 0xd800 || code > 0xdfff) && code !== 0xfffe && code !== 0xffff;
 }
