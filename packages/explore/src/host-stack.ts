@@ -3,9 +3,9 @@
 
 /** Classes by which code reaches the machine, and what runs routines: no functions of the kernel. */
 const MACHINERY =
-  /^(Tries|\w*Column|PerCpu|MarkWindow|Machine\w*|Runner)\.|^#?(learn|run)\b|^(new|Object|Array|hostStack)\b/;
+  /^(Tries|\w*Column|PerCpu|MarkWindow|Machine\w*|Runner)\.|^(learn|run)\b|^(new|Object|Array|hostStack)\b/;
 
-const RUNNER = /^Tries\.|^#?run\b/;
+const RUNNER = /^Tries\.|^run\b/;
 
 /** The host's stack: all of it, where the host lets that be asked for. */
 export function hostStack(): string {
@@ -21,12 +21,16 @@ export function hostStack(): string {
 export function kernelFunctions(stack: string): string[] {
   const names: string[] = [];
   for (const line of stack.split('\n').slice(1)) {
-    const match = /at (?:get |set )?([\w$.#<>]+)(?: \[as [^\]]+\])? \(.*?(\d+):(\d+)\)/.exec(line);
+    const match = /^\s*at (.+?) \(.*?(\d+):\d+\)$/.exec(line);
     if (match?.[1] === undefined) continue;
+    // Hosts differ in how they name getters and private methods.
+    const name = match[1]
+      .replace(/ \[as .+\]$/, '')
+      .replace(/\b[gs]et /, '')
+      .replace('#', '');
     // Whatever runs routines stands under their first frame.
-    if (names.length > 0 && RUNNER.test(match[1])) break;
-    if (MACHINERY.test(match[1])) continue;
-    names.push(`${match[1].replace('#', '')}:${match[2]}`);
+    if (names.length > 0 && RUNNER.test(name)) break;
+    if (!MACHINERY.test(name)) names.push(`${name}:${match[2]}`);
   }
   return names;
 }
