@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, it } from 'vitest';
-import { type BootOptions, TaskState, TIF_WORK_CTXSW } from '../src/index.ts';
+import { type BootOptions, RESCHEDULE_VECTOR, TaskState, TIF_WORK_CTXSW } from '../src/index.ts';
 import { booted, reported } from './support.ts';
 
 describe('schedule', () => {
@@ -26,6 +26,31 @@ describe('schedule', () => {
     expect(kernel.call(() => kernel.sched.yield())).toBe(false);
     kernel.call(() => kernel.spawn('A', () => {}));
     expect(kernel.call(() => kernel.sched.yield())).toBe(true);
+  });
+
+  it('runs a bound task on its CPU alone, and the host goes on where it called', () => {
+    const { kernel } = booted({ cpus: 2 });
+    const { machine } = kernel;
+    const ran = machine.column({ name: 'ran', type: 'u32', initial: 0, per: 'cpu' });
+    const count = (): void => {
+      for (let i = 0; i < 20; i++) {
+        ran.add(machine.cpu.index, 1);
+        kernel.sched.schedule();
+      }
+    };
+    kernel.call(() => kernel.spawnCode({ name: 'bound', calls: [count], cpu: 1 }));
+    // The host is preempted over and over while the other CPU takes whatever it may.
+    kernel.runner.attach({
+      boundary(runner) {
+        if (machine.cpu.index === 0) runner.interrupt(RESCHEDULE_VECTOR);
+        if (machine.cpu.index === 0) runner.runOther(1, 50);
+      },
+    });
+    const cpus = kernel.call(() => [machine.cpu.index, kernel.sched.yield(), machine.cpu.index]);
+    kernel.runner.attach(null);
+    kernel.run();
+    expect(cpus).toEqual([0, false, 0]);
+    expect([...ran.values]).toEqual([0, 20]);
   });
 
   it('with preemption off says BUG and keeps the count of the task, not of the CPU', () => {
