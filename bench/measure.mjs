@@ -3,7 +3,7 @@
 const ROUNDS = 15;
 
 /** Times `a` and `b` (each takes an iteration count) in alternation; nanoseconds an iteration and the ratio. */
-export function timePair(a, b, count) {
+export function timePair(a, b, count, rounds = ROUNDS) {
   for (let i = 0; i < 3; i++) {
     a(count);
     b(count);
@@ -11,7 +11,7 @@ export function timePair(a, b, count) {
   const as = [];
   const bs = [];
   const ratios = [];
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     // The order changes from round to round, so that neither side always runs in the other's wake.
     const first = round % 2 === 0 ? time(a, count) : 0;
     const tb = time(b, count);

@@ -1,13 +1,14 @@
 // Rows of benchmarks as a table.
 
-/** What a row says: two sides, their ratio, the target and whether it is met. */
-export function cellsOf({ name, a, b, ratio, value, unit, rate, note, limit, ok, atLeast }) {
+/** What a row says: two sides, their ratio, the target, whether it is met, and the range over processes. */
+function cellsOf({ name, a, b, ratio, range, value, unit, rate, note, limit, ok, atLeast }) {
   const target = limit === null || limit === undefined ? '' : `${atLeast ? '≥' : '≤'} ${limit}`;
   const met = target === '' ? '' : ok ? 'met' : 'MISSED';
   if (note !== undefined) return [name, '', '', '', '', note];
   if (rate !== undefined) return [name, `${(rate / 1e6).toFixed(1)} M/s`, '', '', target, met];
   if (value !== undefined) return [name, `${amount(value)} ${unit}`, '', '', target, met];
-  return [name, nanoseconds(a), nanoseconds(b), ratio.toFixed(2), target, met];
+  const spread = range === undefined ? '' : `  (${range.map((r) => r.toFixed(2)).join('–')})`;
+  return [name, nanoseconds(a), nanoseconds(b), ratio.toFixed(2), target, `${met}${spread}`];
 }
 
 function nanoseconds(value) {

@@ -39,12 +39,12 @@ export class Preempt {
 
   /** preempt_disable: one instruction. */
   disable(): void {
-    this.count.add(1);
+    this.count.inc();
   }
 
   /** preempt_enable. A reschedule that fell due meanwhile happens at the next interrupt's exit. */
   enable(): void {
-    this.count.add(-1);
+    this.count.dec();
   }
 
   /** in_interrupt(): hardirq, softirq or NMI. */

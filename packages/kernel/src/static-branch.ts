@@ -51,8 +51,13 @@ export class StaticKey {
   }
 
   /** static_branch_unlikely: what the code of the executing CPU says. */
-  get enabled(): boolean {
+  unlikely(): boolean {
     return this.thisCpu.read() !== 0;
+  }
+
+  /** The same, for code that is not hot: V8 inlines calls whose frequency it knows first, and knows no getter's. */
+  get enabled(): boolean {
+    return this.unlikely();
   }
 
   /** static_branch_inc: returns after every CPU has the new code. */

@@ -95,9 +95,14 @@ export class Tasks {
     this.currentOfCpu = new PerCpu(this.currentTask);
   }
 
-  /** `current`: constant for the running context, so no event can come before the read. */
-  get current(): number {
+  /** get_current: constant for the running context, so no event can come before the read. */
+  getCurrent(): number {
     return this.currentOfCpu.readLocal();
+  }
+
+  /** `current`: the same, for code that is not hot: see `StaticKey.enabled`. */
+  get current(): number {
+    return this.getCurrent();
   }
 
   code(task: number): TaskCode {

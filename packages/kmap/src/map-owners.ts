@@ -38,13 +38,13 @@ export class MapOwners {
 
   /** Notes a map of the current task. The slot is taken first, so that an NMI's own maps go above it. */
   push(pfn: number): void {
-    const { current } = this.tasks;
+    const current = this.tasks.getCurrent();
     const depth = this.depth.add(current, 1);
     if (depth <= MAPS_PER_TASK) this.maps.set(current * MAPS_PER_TASK + depth - 1, pfn);
   }
 
   pop(): void {
-    this.depth.add(this.tasks.current, -1);
+    this.depth.add(this.tasks.getCurrent(), -1);
   }
 
   /** A key fault on a page that another task has mapped: says who and who, and leaves the fault refused. */

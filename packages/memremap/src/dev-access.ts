@@ -97,16 +97,15 @@ export class DevAccess {
    * kernel.call(() => kernel.machine.tryStore32(address, 1)); // => false
    */
   enable(): void {
-    if (!(this.gate?.enabled ?? this.hasKey)) return;
-    const { current } = this.tasks;
+    if (!this.acts()) return;
+    const current = this.tasks.getCurrent();
     this.grantUpdate.begin();
     const flags = this.machine.pushfCli();
     const ref = this.ref.get(current);
-    if (ref === 0 || !this.nested) this.pkrs.changeRights(this.pkey, 0);
+    if (ref === 0 || !this.nested) this.pkrs.changeRights(this.pkeyCell.get(0), 0);
     this.ref.set(current, (ref + 1) >>> 0);
     this.machine.popfIf(flags);
-    this.grantUpdate.end();
-    this.grant.begin();
+    this.grantUpdate.handOver(this.grant);
   }
 
   /**
@@ -118,10 +117,9 @@ export class DevAccess {
    * @returns false where there was nothing to end
    */
   disable(): boolean {
-    if (!(this.gate?.enabled ?? this.hasKey)) return false;
-    const { current } = this.tasks;
-    this.grant.end();
-    this.grantUpdate.begin();
+    if (!this.acts()) return false;
+    const current = this.tasks.getCurrent();
+    this.grant.handOver(this.grantUpdate);
     const flags = this.machine.pushfCli();
     const ref = this.ref.get(current);
     const surplus = ref === 0 && this.warns;
@@ -129,15 +127,17 @@ export class DevAccess {
       this.#warnSurplus();
     } else {
       this.ref.set(current, (ref - 1) >>> 0);
-      if (ref === 1 || !this.nested) this.pkrs.changeRights(this.pkey, PKEY_DISABLE_ACCESS);
+      if (ref === 1 || !this.nested) {
+        this.pkrs.changeRights(this.pkeyCell.get(0), PKEY_DISABLE_ACCESS);
+      }
     }
     this.machine.popfIf(flags);
     this.grantUpdate.end();
     return !surplus;
   }
 
-  private get hasKey(): boolean {
-    return this.pkey !== PKEY_INVALID;
+  private acts(): boolean {
+    return this.gate === null ? this.pkey !== PKEY_INVALID : this.gate.unlikely();
   }
 
   #warnSurplus(): void {

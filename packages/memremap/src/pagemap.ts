@@ -178,7 +178,7 @@ export class Pagemaps {
    * kind of page, flag of its map. [PATCH 12/17]
    */
   pageIsAccessProtected(pfn: number): boolean {
-    if (!this.branch.enabled) return false;
+    if (!this.branch.unlikely()) return false;
     const section = this.section.get(pfn >>> SECTION_SHIFT);
     return section !== 0 && (this.flags.get(section - 1) & PGMAP_PROT_ENABLED) !== 0;
   }

@@ -150,7 +150,7 @@ export class Pkrs {
   /** pks_update_protection without the checks, for whoever holds the key and its bits as constants. */
   changeRights(pkey: number, protection: number): void {
     const { saved, preempt } = this;
-    const { current } = this.tasks;
+    const current = this.tasks.getCurrent();
     this.update.begin();
     saved.set(current, getNewPkr(saved.get(current), pkey, protection));
     preempt.disable();

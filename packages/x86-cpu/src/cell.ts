@@ -315,6 +315,18 @@ export class PerCpu {
     return this.column.add(this.machine.cpu.index, addend);
   }
 
+  /** this_cpu_inc of a 32-bit field: one instruction, the same operation as `add(1)`. */
+  inc(): void {
+    if (watched !== null) this.addWatched(1);
+    else (this.values[this.machine.cpu.index] as number)++;
+  }
+
+  /** this_cpu_dec, likewise. */
+  dec(): void {
+    if (watched !== null) this.addWatched(-1);
+    else (this.values[this.machine.cpu.index] as number)--;
+  }
+
   private addWatched(addend: number): number {
     const { column } = this;
     const { hook, cpu } = this.machine;

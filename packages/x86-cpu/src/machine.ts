@@ -229,18 +229,15 @@ export class Machine extends MachineCore {
 
   /** Saves IF and clears it. */
   pushfCli(): number {
-    const { cpu } = this;
-    return watched !== null || cpu.cpl === 3 ? this.pushfCliSlow() : this.exchangeFlag(cpu.index);
+    const { cpu, interruptFlags } = this;
+    if (watched !== null || cpu.cpl === 3) return this.pushfCliSlow();
+    const flag = interruptFlags[cpu.index] as number;
+    interruptFlags[cpu.index] = 0;
+    return flag;
   }
 
   private pushfCliSlow(): number {
     return this.operate(Op.pushfCli, 0, 0, 0, 0);
-  }
-
-  private exchangeFlag(cpu: number): number {
-    const flag = this.interruptFlags[cpu] as number;
-    this.interruptFlags[cpu] = 0;
-    return flag;
   }
 
   popfIf(interruptFlag: number): void {

@@ -22,6 +22,16 @@ export class MarkWindow {
     if (watched !== null) this.pass(0);
   }
 
+  /** Ends this one and begins another at once. */
+  handOver(next: MarkWindow): void {
+    if (watched !== null) this.passTo(next);
+  }
+
+  private passTo(next: MarkWindow): void {
+    this.pass(0);
+    next.pass(1);
+  }
+
   private pass(begin: number): void {
     this.machine.mark(this.id, begin);
   }
