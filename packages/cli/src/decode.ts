@@ -2,7 +2,7 @@
 // The bits of PKRS, of a paging entry and of a #PF error code. Intel SDM Vol. 3A §4.5, §4.6.2, §4.7.
 
 /** One field of a decoded value. */
-export interface DecodedField {
+interface DecodedField {
   /** `3:2`, or `5` for a single bit. */
   readonly bits: string;
   readonly name: string;

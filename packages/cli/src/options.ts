@@ -19,7 +19,7 @@ export type Command = (args: string[], io: Io) => Promise<number> | number;
  * `integer` takes decimal or 0x…; `size` takes bytes with an optional K, M or G; `list` takes values between
  * commas and may be given more than once.
  */
-export interface OptionSpec {
+interface OptionSpec {
   readonly type: 'boolean' | 'string' | 'integer' | 'size' | 'list';
   readonly help: string;
   /** How help names the value, e.g. `N`. */
@@ -30,7 +30,7 @@ export interface OptionSpec {
   readonly max?: number;
 }
 
-export interface PositionalSpec {
+interface PositionalSpec {
   readonly name: string;
   readonly help: string;
   /** Default `one`. */
@@ -50,7 +50,7 @@ export interface CommandSpec {
 type BaseValue<S extends OptionSpec> = S['type'] extends 'integer' | 'size' ? number : string;
 
 /** What an option's value is: booleans and lists always have one, the rest if there is a default. */
-export type OptionValue<S extends OptionSpec> = S['type'] extends 'boolean'
+type OptionValue<S extends OptionSpec> = S['type'] extends 'boolean'
   ? boolean
   : S['type'] extends 'list'
     ? readonly string[]

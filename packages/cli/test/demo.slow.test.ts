@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { openFileMedia } from '@pkslab/pmem/node';
 import { describe, expect, it } from 'vitest';
 import { pkslab, startPkslab, temporaryFolder } from './pkslab.ts';
@@ -94,7 +94,7 @@ describe('pkslab demo', { timeout: 60_000 }, () => {
 
   it('replays the journal of an image whose process was killed', async () => {
     const path = image();
-    const run = startPkslab(['demo', path, ...LONG]);
+    const run = startPkslab(['demo', path, ...LONG], dirname(path));
     await run.says('seed 1');
     await new Promise((resolve) => setTimeout(resolve, 1200));
     run.process.kill('SIGKILL');

@@ -23,8 +23,12 @@ export interface Running {
   says(text: string): Promise<void>;
 }
 
-export function startPkslab(args: readonly string[]): Running {
-  const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+/** @param temporary where its temporary files go; a process that is killed leaves them */
+export function startPkslab(args: readonly string[], temporary: string = tmpdir()): Running {
+  const child = spawn(process.execPath, [bin, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, TMPDIR: temporary },
+  });
   const text = { out: '', err: '' };
   child.stdout.setEncoding('utf8').on('data', (part: string) => {
     text.out += part;

@@ -47,7 +47,7 @@ export async function demoRun(
   return { result, difference, complaints: complaints(result, difference), media };
 }
 
-export function contents(media: MemoryMedia): Uint8Array {
+function contents(media: MemoryMedia): Uint8Array {
   const bytes = new Uint8Array(media.size);
   media.read(0, bytes);
   return bytes;

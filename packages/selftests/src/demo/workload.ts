@@ -17,7 +17,7 @@ const PAYLOAD_RANGE = 900;
 const ROLLBACK_EVERY = 16;
 
 /** Contents of a row. */
-export function payloadOf(id: number, version: number): Uint8Array {
+function payloadOf(id: number, version: number): Uint8Array {
   const seed = mix(PAYLOAD_SEED ^ id, version);
   const bytes = new Uint8Array(PAYLOAD_MIN + (seed % PAYLOAD_RANGE));
   for (let i = 0; i < bytes.length; i++) bytes[i] = mix(seed, i >>> 2) >>> ((i & 3) * 8);
@@ -28,7 +28,7 @@ export function payloadOf(id: number, version: number): Uint8Array {
 export type Model = Map<number, number>;
 
 /** Reads every row; null where one is not what its id and version say. */
-export function readRows(db: Database): Model | null {
+function readRows(db: Database): Model | null {
   const model: Model = new Map();
   const statement = db.prepare('SELECT id, version, payload FROM rows ORDER BY id');
   try {

@@ -17,7 +17,7 @@ export class ImageError extends Error {
 }
 
 /** An operation on the disk failed. */
-export class DiskError extends Error {
+class DiskError extends Error {
   override readonly name = 'DiskError';
   readonly errno: number;
 
