@@ -31,7 +31,6 @@ export interface PhaseResult {
   /** Rows in the database, and bytes that SQLite wrote. */
   readonly rows: number;
   readonly bytesWritten: number;
-  readonly operations: number;
   /** It was stopped before its last transaction. */
   readonly interrupted: boolean;
   /** The kernel could not go on: why. */

@@ -20,7 +20,6 @@ export class Saboteur {
   readonly #driver: StrayDriver;
   readonly #source: StraySource;
   readonly #canaryAim: RandomAim;
-  #operations = 0;
 
   constructor(stack: Stack, device: PmemDevice, layout: Layout, seed: number) {
     const { kernel } = stack;
@@ -82,7 +81,7 @@ export class Saboteur {
     return lines;
   }
 
-  result(): Pick<PhaseResult, 'strays' | 'landed' | 'told' | 'operations'> {
+  result(): Pick<PhaseResult, 'strays' | 'landed' | 'told'> {
     const { issued, refused, done } = this.#driver;
     return {
       strays: this.ledger.counts,
@@ -92,7 +91,6 @@ export class Saboteur {
         refused: refused.values[0] as number,
         done: done.values[0] as number,
       },
-      operations: this.#operations,
     };
   }
 }
