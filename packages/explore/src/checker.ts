@@ -60,7 +60,7 @@ export class Checker implements View {
   /** Sets the view to the innermost context of a task, at `node`. */
   look(task: number, node: Node): void {
     this.task = task;
-    this.frame = frameKind(this.#stacks.depth.values[task] as number, node.routine.key);
+    this.frame = (this.#stacks.depth.values[task] as number) === 1 ? 'task' : node.routine.frame;
     this.windows = node.windows;
     this.grants = node.grants;
   }
@@ -154,12 +154,6 @@ export class Checker implements View {
 /** The windows that suspend an invariant, a bit each. */
 export function windowBits(check: Invariant): number {
   return (check.suspendedIn ?? []).reduce((bits, window) => bits | (1 << Mark[window]), 0);
-}
-
-function frameKind(depth: number, key: string): FrameKind {
-  if (depth === 1) return 'task';
-  if (key.startsWith('nmi')) return 'nmi';
-  return key.startsWith('irq') ? 'irq' : 'exception';
 }
 
 function hex(value: number): string {

@@ -77,14 +77,19 @@ export class ExhaustiveSearch {
     this.#coverage = coverage;
   }
 
-  /** Searches with 0 events, then 1, … up to the whole budget. */
-  run(budget: Budget): SearchResult {
+  /**
+   * Searches with 0 events, then 1, … up to the whole budget.
+   *
+   * @param from the number of events to begin with: more than 0 is sooner done where all holds, and then a
+   * violation need not be minimal
+   */
+  run(budget: Budget, from = 0): SearchResult {
     const total = EVENT_KINDS.reduce((sum, kind) => sum + budget[kind], 0);
     const { undo, checker, enabled } = this.#system;
     // The way to the start may be broken already.
     if (checker.violation !== null) this.#note(checker.violation, []);
     const { mark, low, high } = undo;
-    for (let events = 0; events <= total && !this.#stopped && this.#found === null; events++) {
+    for (let events = from; events <= total && !this.#stopped && this.#found === null; events++) {
       this.#events = events;
       undo.undo(mark, low, high);
       enabled.setBudget(budget, events);

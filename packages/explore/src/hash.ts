@@ -22,7 +22,7 @@ export class HashSet {
   #table: Int32Array;
   #mask: number;
 
-  constructor(bits = 16) {
+  constructor(bits = 18) {
     this.#table = new Int32Array(2 << bits);
     this.#mask = (1 << bits) - 1;
   }
@@ -35,7 +35,7 @@ export class HashSet {
 
   /** Adds a hash; false if it was there. */
   add(low: number, high: number): boolean {
-    if (this.size * 2 > this.#mask) this.#grow();
+    if (this.size * 3 > this.#mask * 2) this.#grow();
     // 0, 0 marks a free slot.
     const key = (low | high) === 0 ? 1 : low;
     if (!this.#insert(this.#table, key, high)) return false;

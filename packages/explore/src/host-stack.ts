@@ -7,18 +7,18 @@ const MACHINERY =
 
 const RUNNER = /^Tries\.|^run\b/;
 
-/** The host's stack: all of it, where the host lets that be asked for. */
-export function hostStack(): string {
+/** The host's stack: so many frames of it, where the host lets that be asked for. */
+export function hostStack(frames = 100): string {
   const host = Error as unknown as { stackTraceLimit?: number };
   const limit = host.stackTraceLimit;
-  host.stackTraceLimit = 100;
+  host.stackTraceLimit = frames;
   const { stack } = new Error('stack');
   if (limit !== undefined) host.stackTraceLimit = limit;
   return stack ?? '';
 }
 
-/** The simulated kernel's functions in a host stack, innermost first, with line and column. */
-export function kernelFunctions(stack: string): string[] {
+/** The simulated kernel's functions in a host stack, innermost first, with the line; `most` of them. */
+export function kernelFunctions(stack: string, most = 100): string[] {
   const names: string[] = [];
   for (const line of stack.split('\n').slice(1)) {
     const match = /^\s*at (.+?) \(.*?(\d+):\d+\)$/.exec(line);
@@ -30,7 +30,7 @@ export function kernelFunctions(stack: string): string[] {
       .replace('#', '');
     // Whatever runs routines stands under their first frame.
     if (names.length > 0 && RUNNER.test(name)) break;
-    if (!MACHINERY.test(name)) names.push(`${name}:${match[2]}`);
+    if (!MACHINERY.test(name) && names.push(`${name}:${match[2]}`) === most) break;
   }
   return names;
 }

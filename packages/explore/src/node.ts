@@ -3,6 +3,7 @@
 
 import { Mark, type TaskCode } from '@pkslab/kernel';
 import { KIND_MASK, Op, opNames } from '@pkslab/x86-cpu';
+import type { FrameKind } from './invariant.ts';
 
 /** A task that the code before a node created. */
 export interface Created {
@@ -50,6 +51,8 @@ export const PANIC = -2;
 /** A deterministic function from the results of its operations to its next operation. */
 export interface Routine {
   readonly key: string;
+  /** What its context is, where it runs above another one. */
+  readonly frame: FrameKind;
   readonly run: () => number;
   root: Node | null;
 }

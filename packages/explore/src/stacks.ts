@@ -37,7 +37,7 @@ export class Stacks {
     this.#kernel = kernel;
     this.#tries = tries;
     const object = (name: string, count: number, initial = 0): Column =>
-      machine.column({ name: `explore.${name}`, type: 'address', initial, per: 'object', count });
+      machine.column({ name: `explore.${name}`, type: 'i32', initial, per: 'object', count });
     this.stackOf = object('stack', machine.cpus.length);
     this.depth = object('depth', machine.tasks);
     this.#frames = object('frames', machine.tasks * MAX_DEPTH);

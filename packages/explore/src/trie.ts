@@ -5,6 +5,7 @@
 import { type Kernel, KernelPanic, type PrintkRing } from '@pkslab/kernel';
 import { KIND_MASK, type Machine, Op, type OperationHook } from '@pkslab/x86-cpu';
 import { hostStack, kernelFunctions } from './host-stack.ts';
+import type { FrameKind } from './invariant.ts';
 import { END, isResult, type Node, newNode, operationText, PANIC, type Routine } from './node.ts';
 
 /** Thrown through a routine's frames at its first new operation. */
@@ -13,6 +14,9 @@ class Found {
 }
 
 const FOUND = new Found();
+
+/** Frames among which the kernel's innermost function is: those above it are the machine's. */
+const SITE_FRAMES = 8;
 
 /** Results that do not depend on the machine: discovery goes on past these operations in one run. */
 function isConstant(kind: number): boolean {
@@ -54,7 +58,7 @@ export class Tries implements OperationHook {
   routine(key: string, run: () => number): Routine {
     let routine = this.#routines.get(key);
     if (routine === undefined) {
-      routine = { key, run, root: null };
+      routine = { key, frame: frameOf(key), run, root: null };
       this.#routines.set(key, routine);
     }
     return routine;
@@ -156,7 +160,7 @@ export class Tries implements OperationHook {
     const op = kind & KIND_MASK;
     if (node.known) this.#compare(node, kind, a, b, c, d);
     else {
-      node.site = this.#siteOf(new Error('site').stack ?? '', node.routine.key);
+      node.site = this.#siteOf(hostStack(SITE_FRAMES), node.routine.key);
       this.#learn(node, kind, a, b, c, d);
     }
     if (this.#at === this.#path.length - 1) {
@@ -203,7 +207,7 @@ export class Tries implements OperationHook {
 
   /** A site: the kind of routine and the kernel function that performs the operation. */
   #siteOf(stack: string, key: string): number {
-    const name = `${key.split(':')[0]} ${kernelFunctions(stack)[0] ?? '?'}`;
+    const name = `${key.split(':')[0]} ${kernelFunctions(stack, 1)[0] ?? '?'}`;
     let number = this.#siteNumbers.get(name);
     if (number === undefined) {
       number = this.sites.push(name) - 1;
@@ -211,4 +215,10 @@ export class Tries implements OperationHook {
     }
     return number;
   }
+}
+
+/** Entries have keys that say what they are; the key of a task's call starts with the task's name. */
+function frameOf(key: string): FrameKind {
+  if (key.startsWith('nmi:')) return 'nmi';
+  return key.startsWith('irq:') ? 'irq' : 'exception';
 }
