@@ -82,6 +82,14 @@ describe('pks_keys_allocated', () => {
     kernel.call(() => keys.free(1));
     expect(kernel.call(() => kernel.debugfs.read(FILE))).toBe('0: kernel\n');
   });
+
+  it('shows a key without a name as (null)', () => {
+    const { kernel, keys } = withPks();
+    kernel.call(() => keys.alloc('x'));
+    const users = kernel.machine.columns.find(({ field }) => field.name === 'pks_key_users');
+    users?.poke(1, 0);
+    expect(kernel.call(() => kernel.debugfs.read(FILE))).toBe('0: kernel\n1: (null)\n');
+  });
 });
 
 describe('pks_key_free', () => {
