@@ -21,7 +21,8 @@ const ADDRESSES = 2 ** 16;
  * the same key, so that users' data stay right where the protection works.
  *
  * @example
- * const strays = new StraysBeside(stack, device, 1);
+ * const stack = bootStack({ cpus: 2, pmem: [{ media: memoryMedia(2 ** 24) }] });
+ * const strays = new StraysBeside(stack, stack.devices[0], 1);
  * strays.allow(10); // from the next request on
  * strays.stop();
  * strays.counts.reached; // => 0
