@@ -12,7 +12,7 @@ function cellsOf({ name, a, b, ratio, range, value, unit, rate, note, limit, ok,
 }
 
 function nanoseconds(value) {
-  return `${amount(value)} ns`;
+  return value >= 1e6 ? `${amount(value / 1e6)} ms` : `${amount(value)} ns`;
 }
 
 function amount(value) {
