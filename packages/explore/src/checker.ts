@@ -152,7 +152,7 @@ export class Checker implements View {
 }
 
 /** The windows that suspend an invariant, a bit each. */
-export function windowBits(check: Invariant): number {
+function windowBits(check: Invariant): number {
   return (check.suspendedIn ?? []).reduce((bits, window) => bits | (1 << Mark[window]), 0);
 }
 

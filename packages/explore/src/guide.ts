@@ -6,7 +6,7 @@ import { type Budget, EVENT_KINDS } from './scenario.ts';
 import type { System } from './system.ts';
 
 /** Something that a schedule does beside going on: by where it happened, not by step number. */
-export interface GuidePoint {
+interface GuidePoint {
   readonly cpu: number;
   readonly site: string;
   readonly occurrence: number;

@@ -6,7 +6,7 @@ import { KIND_MASK, Op, opNames } from '@pkslab/x86-cpu';
 import type { FrameKind } from './invariant.ts';
 
 /** A task that the code before a node created. */
-export interface Created {
+interface Created {
   readonly task: number;
   readonly code: TaskCode;
 }

@@ -65,7 +65,7 @@ function backtrace(system: System, node: Node): string[] {
 }
 
 /** One operation with its operands and result, in the field's own names. */
-export function describe(system: System, node: Node, value: number): string {
+function describe(system: System, node: Node, value: number): string {
   const op = node.kind & KIND_MASK;
   const name = opNames[op] ?? `operation ${op}`;
   if (op >= Op.get && op < Op.rdmsr) return describeCell(system, node, op, value);

@@ -91,13 +91,18 @@ export class Tries implements OperationHook {
   }
 
   /**
-   * Runs every path again and compares: code that something outside the machine has changed since it was
-   * learnt is found.
+   * Runs every path again, on the first CPU and on the last, and compares: code that something outside the
+   * machine has changed since it was learnt is found, and code that asks for its CPU past the machine.
    */
   verify(): void {
-    for (const node of [...this.nodes]) {
-      if (node.known && node.firstChild === null) this.#run(node);
+    const { cpu, cpus } = this.#machine;
+    for (const other of new Set([cpus[0], cpus[cpus.length - 1]])) {
+      if (other !== undefined) this.#machine.cpu = other;
+      for (const node of [...this.nodes]) {
+        if (node.known && node.firstChild === null) this.#run(node);
+      }
     }
+    this.#machine.cpu = cpu;
   }
 
   #childFor(node: Node, result: number, high: number, brought: Uint8Array | null): Node {

@@ -69,6 +69,20 @@ describe('explore()', () => {
   });
 });
 
+describe('code that asks for its CPU past the machine', () => {
+  it('is reported: the same routine runs on every CPU', () => {
+    const scenario = protocol({
+      cpus: 2,
+      code(kernel) {
+        const x = cell(kernel, 'percpu', 2);
+        const body = (): void => void x.add(kernel.machine.cpu.index, 1);
+        return { tasks: [[body]] };
+      },
+    });
+    expect(() => explore(scenario)).toThrow(/^not deterministic at operation 0 of A/);
+  });
+});
+
 function isOperation(line: string): boolean {
   return /^[AB] /.test(line) || line.startsWith('swapper');
 }

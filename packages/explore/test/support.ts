@@ -3,7 +3,14 @@
 
 import { boot, type Kernel, type RevisionRequest } from '@pkslab/kernel';
 import type { Column, FieldDefinition } from '@pkslab/x86-cpu';
-import { type Budget, type Invariant, invariant, type Scenario, System } from '../src/index.ts';
+import {
+  type Action,
+  type Budget,
+  type Invariant,
+  invariant,
+  type Scenario,
+  System,
+} from '../src/index.ts';
 
 export const NONE: Budget = { irq: 0, nmi: 0, preempt: 0, pageFault: 0 };
 
@@ -86,4 +93,24 @@ export function lostUpdate(cpus: number, budget: Partial<Budget> = {}): Scenario
       return { tasks: [[increment], [increment]], invariants: [endsWith(x, 2)] };
     },
   });
+}
+
+/** Makes steps without events until a task's next operation is one of a kind. */
+export function stepTo(system: System, op: number, cpu = 0): void {
+  for (let i = 0; i < 1000 && (system.nodeOf(cpu).kind & 0x7f) !== op; i++) step(system, cpu);
+  if ((system.nodeOf(cpu).kind & 0x7f) !== op) throw new Error(`operation ${op} never comes`);
+}
+
+/** Makes a CPU's next step, without an event. */
+export function step(system: System, cpu = 0): void {
+  const action = system.enabled
+    .actions()
+    .find((one) => one.cpu === cpu && one.event === null) as Action;
+  system.perform(action);
+}
+
+export function deliver(system: System, event: Action['event']): void {
+  const action = system.enabled.actions().find((one) => one.event === event);
+  if (action === undefined) throw new Error(`${event} is not possible here`);
+  system.perform(action);
 }

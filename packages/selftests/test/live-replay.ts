@@ -20,7 +20,7 @@ const USER_PAGE = 0x1000;
 class Done extends Error {}
 
 /** Cells of a stopped machine, by name; of tasks only those that the scenario has. */
-export function cellsOf(kernel: Kernel, tasks: readonly number[]): Record<string, number[]> {
+function cellsOf(kernel: Kernel, tasks: readonly number[]): Record<string, number[]> {
   const cells: Record<string, number[]> = {};
   for (const { field, values } of kernel.machine.columns) {
     if (field.name.startsWith('explore.')) continue;
