@@ -19,6 +19,7 @@ const MODULES = {
   memremap: { rows: 'memremapBenchmarks', processes: 1 },
   'x86-cpu': { rows: 'x86Benchmarks', processes: 1 },
   explore: { rows: 'exploreBenchmarks', processes: 1 },
+  nbd: { rows: 'nbdBenchmarks', processes: 1 },
 };
 
 const HELP = `Usage: pnpm bench [--only NAME] [--json]

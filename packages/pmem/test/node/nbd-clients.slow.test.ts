@@ -111,6 +111,8 @@ describe('clients of other makers', () => {
   needs('fio')('fio verifies every block that it wrote', { timeout: 60_000 }, async () => {
     const job = ['--name=verify', '--ioengine=nbd', `--uri=${uri}`, '--bs=4k-64k', '--iodepth=16'];
     const how = ['--rw=randwrite', `--size=${SIZE}`, '--verify=crc32c', '--do_verify=1'];
-    await run('fio', [...job, ...how, '--fsync=50', '--output-format=json'], { timeout: 60_000 });
+    // fio leaves a state file where it runs.
+    const options = { timeout: 60_000, cwd: folder.path };
+    await run('fio', [...job, ...how, '--fsync=50', '--output-format=json'], options);
   });
 });
