@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openFileMedia } from '@pkslab/pmem/node';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { pmem } from '../src/commands/pmem.ts';
+import { type Captured, captured } from './captured.ts';
+
+let folder: string;
+let image: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pkslab-test-'));
+  image = join(folder, 'disk.img');
+});
+
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const run = (...args: string[]): Promise<Captured> => captured((io) => pmem(args, io));
+
+describe('pkslab pmem create', () => {
+  it('makes an image of zeroes', async () => {
+    expect(await run('create', image, '--size', '64K')).toMatchObject({ status: 0 });
+    expect(readFileSync(image).equals(Buffer.alloc(65_536))).toBe(true);
+  });
+
+  it('refuses a file that is there, and a size that is none', async () => {
+    writeFileSync(image, 'mine');
+    const { status, err } = await run('create', image, '--size', '64K');
+    expect(status).toBe(1);
+    expect(err).toContain('is there already');
+    expect((await run('create', join(folder, 'x'), '--size', '5000')).err).toContain(
+      'give it 8192',
+    );
+    expect(await run('create', image)).toMatchObject({ status: 2 });
+    expect(await run('create', '--size', '64K')).toMatchObject({ status: 2 });
+  });
+});
+
+describe('pkslab pmem info', () => {
+  it('tells size, contents and user, as JSON too', async () => {
+    await run('create', image, '--size', '64K');
+    expect((await run('info', image)).out).toContain('zeroes at the start');
+    const media = openFileMedia(image);
+    const { out } = await run('info', image, '--json');
+    media.close();
+    expect(JSON.parse(out)).toMatchObject({
+      size: 65_536,
+      readOnly: false,
+      contents: 'zeroes at the start',
+      user: process.pid,
+    });
+  });
+
+  it('knows an ext4 file system, and says what is no image', async () => {
+    const bytes = Buffer.alloc(65_536);
+    bytes.writeUInt16LE(0xef53, 1080);
+    writeFileSync(image, bytes);
+    expect((await run('info', image)).out).toContain('ext4');
+    writeFileSync(image, 'too short');
+    expect(await run('info', image)).toMatchObject({ status: 1 });
+    const { status, err } = await run('info', join(folder, 'none'));
+    expect(status).toBe(1);
+    expect(err).toContain('pkslab pmem create');
+  });
+});
+
+describe('pkslab pmem check', () => {
+  it('reads all of an image through the protected path and changes nothing', async () => {
+    const bytes = Buffer.alloc(3 * 2 ** 20 + 4096, 'pkslab');
+    writeFileSync(image, bytes);
+    const { status, out } = await run('check', image, '--json');
+    expect(status).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ ok: true, pages: 769, unreadable: 0, different: 0 });
+    expect(readFileSync(image).equals(bytes)).toBe(true);
+    expect(existsSync(`${image}.lock`)).toBe(false);
+  });
+
+  it('refuses an image that somebody has open', async () => {
+    await run('create', image, '--size', '64K');
+    const media = openFileMedia(image);
+    const { status, err } = await run('check', image);
+    media.close();
+    expect(status).toBe(1);
+    expect(err).toContain('in use by');
+  });
+});
+
+describe('pkslab pmem', () => {
+  it('names its commands, and the nearest of them', async () => {
+    expect((await run('--help')).out).toContain('serve');
+    const { status, err } = await run('srve');
+    expect(status).toBe(2);
+    expect(err).toContain('Did you mean serve?');
+    expect(await run()).toMatchObject({ status: 2 });
+  });
+
+  it('takes a port or a socket, not both', async () => {
+    const { status, err } = await run('serve', image, '--port', '1', '--unix', 'x');
+    expect(status).toBe(2);
+    expect(err).toContain('give one of them');
+  });
+});
