@@ -87,7 +87,6 @@ export const NBD_EPERM = 1;
 export const NBD_EIO = 5;
 export const NBD_EINVAL = 22;
 export const NBD_ENOSPC = 28;
-export const NBD_ENOTSUP = 95;
 
 /** Bytes of a request and of a simple reply without data. */
 export const REQUEST_SIZE = 28;

@@ -27,13 +27,13 @@ export function ascii(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-export function u16be(value: number): Uint8Array {
+function u16be(value: number): Uint8Array {
   const bytes = new Uint8Array(2);
   new DataView(bytes.buffer).setUint16(0, value);
   return bytes;
 }
 
-export function u32be(value: number): Uint8Array {
+function u32be(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, value);
   return bytes;
