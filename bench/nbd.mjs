@@ -130,7 +130,7 @@ function fio(socket, { rw, bs, iodepth }, seconds = SECONDS) {
 /** 4 KiB requests through session, bio, driver and, on one side, PKRS. */
 function protectedRequests(operation) {
   const [on, off] = [true, false].map((pks) => requests(operation, pks));
-  return row(`4 KiB NBD ${operation}, protection on / off`, timePair(on, off, 20_000), 1.05);
+  return row(`4 KiB NBD ${operation}, protection on / off`, timePair(on, off, 10_000, 61), 1.05);
 }
 
 function requests(operation, pks) {
