@@ -21,6 +21,7 @@ export function attribute(
   const original = new System(scenario.setup(request));
   openBudget(original, budget);
   const guide = guideOf(original, result.schedule);
+  original.release();
   const known = candidates ?? original.kernel.repairs;
   let partial: string | null = null;
   for (const repair of known) {
@@ -29,6 +30,7 @@ export function attribute(
     const system = new System(scenario.setup(repaired));
     openBudget(system, budget);
     const end = runGuided(system, guide);
+    system.release();
     if (end === 'ended') return repair;
     if (end === 'violated' && system.checker.violation?.invariant !== result.violation?.invariant) {
       partial ??= repair;

@@ -86,6 +86,7 @@ export function explore(scenario: Scenario, options: ExploreOptions = {}): Explo
   const result = new ExhaustiveSearch(system, { maxStates, shouldStop }, coverage).run(budget);
   // What the search believes of the code is learnt from few runs of it.
   if (result.verdict === 'holds') system.tries.verify();
+  system.release();
   const seconds = clock() - start;
   const violated = result.violation !== null;
   return {

@@ -76,6 +76,11 @@ export class System {
 
   // ---- steps ----
 
+  /** Detaches from the machine, which then runs unwatched again. */
+  release(): void {
+    this.machine.journal = null;
+  }
+
   /** Makes one step; `checker.violation` says whether it broke an invariant. */
   perform(action: Action): void {
     const { cpu, event } = action;

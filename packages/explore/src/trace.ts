@@ -39,6 +39,7 @@ export function traceText(
     result.violation ?? { invariant: '?', message: '' };
   lines.push('', `violated: ${invariant}: ${message}`);
   if (last !== null) lines.push(...backtrace(system, (last as { node: Node }).node));
+  system.release();
   return `${header(system)}\n${lines.join('\n')}\n`;
 }
 

@@ -86,6 +86,8 @@ export class Pagemaps {
   readonly #lock: Mutex;
   readonly #dropKey: boolean;
   readonly #getsFirst: boolean;
+  /** max_pfn: pages below it are RAM, which is never ZONE_DEVICE; fixed at boot. */
+  private readonly ramPages: number;
 
   constructor(kernel: Kernel, access: DevAccess) {
     const { machine } = kernel;
@@ -98,6 +100,7 @@ export class Pagemaps {
     this.#type = machine.column(typeField);
     this.#key = machine.column(keyField);
     this.section = machine.column(sectionField);
+    this.ramPages = machine.memory.ramSize / PAGE_SIZE;
     this.#lock = kernel.mutex('memremap_lock');
     this.#getsFirst = kernel.choice('branchGet') === 'first';
     this.#dropKey = kernel.choice('mapKey') === 'dropped';
@@ -178,7 +181,7 @@ export class Pagemaps {
    * kind of page, flag of its map. [PATCH 12/17]
    */
   pageIsAccessProtected(pfn: number): boolean {
-    if (!this.branch.unlikely()) return false;
+    if (!this.branch.unlikely() || pfn < this.ramPages) return false;
     const section = this.section.get(pfn >>> SECTION_SHIFT);
     return section !== 0 && (this.flags.get(section - 1) & PGMAP_PROT_ENABLED) !== 0;
   }

@@ -251,7 +251,10 @@ describe('page_is_access_protected', () => {
   it('looks at the static branch first, then at the kind of page, then at the flag of its map', () => {
     const branch = 'dev_protection_static_key.text';
     expect(operations({}, pfn, null)).toEqual([branch, 'false']);
-    expect(operations({}, 5, PGMAP_PROT_ENABLED)).toEqual([branch, 'mem_section.pgmap', 'false']);
+    // A page of RAM needs no look: that RAM is not ZONE_DEVICE is fixed at boot.
+    expect(operations({}, 5, PGMAP_PROT_ENABLED)).toEqual([branch, 'false']);
+    const hole = pfn + 0x10_0000;
+    expect(operations({}, hole, PGMAP_PROT_ENABLED)).toEqual([branch, 'mem_section.pgmap', 'false']);
     const all = [branch, 'mem_section.pgmap', 'dev_pagemap.flags'];
     expect(operations({}, pfn, 0)).toEqual([...all, 'false']);
     expect(operations({}, pfn, PGMAP_PROT_ENABLED)).toEqual([...all, 'true']);

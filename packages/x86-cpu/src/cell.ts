@@ -189,7 +189,7 @@ export class Column {
 }
 
 /** A column of an unsigned type: the same methods over integers, each a function of its own for V8. */
-export class WordColumn extends Column {
+class WordColumn extends Column {
   declare readonly values: Uint32Array;
   private readonly mask: number;
 
@@ -219,7 +219,7 @@ export class WordColumn extends Column {
 }
 
 /** The same for `i32`. */
-export class IntColumn extends Column {
+class IntColumn extends Column {
   declare readonly values: Int32Array;
 
   constructor(machine: CellOwner, id: number, field: FieldDefinition, count: number) {

@@ -6,19 +6,31 @@ import type { Socket } from 'node:net';
 import type { NbdExport } from '../nbd/export.ts';
 import { type NbdProgress, NbdSession } from '../nbd/session.ts';
 
+/** Milliseconds that a client has for its handshake, and to take its last replies. */
+export interface ConnectionLimits {
+  readonly handshakeMsMax: number;
+  readonly lingerMsMax: number;
+}
+
 export class NbdConnection {
   readonly #socket: Socket;
   readonly #session: NbdSession;
   readonly #beforeBatch: () => void;
-  readonly #handshakeMsMax: number;
+  readonly #limits: ConnectionLimits;
   #progress: NbdProgress = 'input';
   #timer: NodeJS.Timeout | null = null;
   #finishing = false;
+  #hungUp = false;
 
-  constructor(socket: Socket, target: NbdExport, beforeBatch: () => void, handshakeMsMax: number) {
+  constructor(
+    socket: Socket,
+    target: NbdExport,
+    beforeBatch: () => void,
+    limits: ConnectionLimits,
+  ) {
     this.#socket = socket;
     this.#beforeBatch = beforeBatch;
-    this.#handshakeMsMax = handshakeMsMax;
+    this.#limits = limits;
     this.#session = new NbdSession(target, {
       send: (bytes, sent) => void socket.write(bytes, sent),
       resume: () => this.#pump(),
@@ -38,7 +50,7 @@ export class NbdConnection {
       this.#stopTimer();
       this.#session.close();
     });
-    this.#timer = setTimeout(() => this.destroy(), this.#handshakeMsMax);
+    this.#timer = setTimeout(() => this.destroy(), this.#limits.handshakeMsMax);
     this.#pump();
   }
 
@@ -73,10 +85,14 @@ export class NbdConnection {
   }
 
   #hangUp(): void {
+    if (this.#hungUp) return;
+    this.#hungUp = true;
     this.#session.close();
     // Not to be stuck on bytes that nobody wants any more.
     this.#socket.resume();
     this.#socket.end(() => this.#socket.destroy());
+    this.#stopTimer();
+    this.#timer = setTimeout(() => this.destroy(), this.#limits.lingerMsMax);
   }
 
   #stopTimer(): void {

@@ -18,12 +18,13 @@ export interface NbdServerOptions {
   readonly clientsMax?: number;
   /** Milliseconds that a handshake may take. Default 10 000. */
   readonly handshakeMsMax?: number;
+  /** Milliseconds that a client has to take its last replies when it is hung up on. Default 2000. */
+  readonly lingerMsMax?: number;
   /** Called before what a client sent is worked on. */
   readonly beforeBatch?: () => void;
 }
 
-/** Milliseconds that clients have to take their last replies when the server closes. */
-const LINGER_MS = 2000;
+const LINGER_MS_MAX = 2000;
 
 /** A server that listens; made by {@link serveNbd}. */
 export class NbdServer {
@@ -32,10 +33,12 @@ export class NbdServer {
   readonly #server: Server;
   readonly #open = new Set<NbdConnection>();
   readonly #unix: string | undefined;
+  readonly #lingerMsMax: number;
 
-  constructor(server: Server, unix: string | undefined) {
+  constructor(server: Server, { unix, lingerMsMax = LINGER_MS_MAX }: NbdServerOptions) {
     this.#server = server;
     this.#unix = unix;
+    this.#lingerMsMax = lingerMsMax;
   }
 
   /** Clients that are connected now. */
@@ -57,13 +60,17 @@ export class NbdServer {
 
   /** Takes over a connection. */
   accept(socket: Socket, target: NbdExport, options: NbdServerOptions): void {
-    const { clientsMax = 64, handshakeMsMax = 10_000, beforeBatch = () => {} } = options;
+    const { clientsMax = 64, beforeBatch = () => {} } = options;
+    const { handshakeMsMax = 10_000, lingerMsMax = LINGER_MS_MAX } = options;
     this.connections++;
     if (this.#open.size >= clientsMax) {
       socket.destroy();
       return;
     }
-    const connection = new NbdConnection(socket, target, beforeBatch, handshakeMsMax);
+    const connection = new NbdConnection(socket, target, beforeBatch, {
+      handshakeMsMax,
+      lingerMsMax,
+    });
     this.#open.add(connection);
     socket.on('close', () => this.#open.delete(connection));
     connection.start();
@@ -75,7 +82,7 @@ export class NbdServer {
     for (const connection of this.#open) connection.finish();
     const linger = setTimeout(() => {
       for (const connection of this.#open) connection.destroy();
-    }, LINGER_MS);
+    }, this.#lingerMsMax);
     await closed;
     clearTimeout(linger);
   }
@@ -96,7 +103,7 @@ export async function serveNbd(
   const { port = 0, host = '127.0.0.1', unix } = options;
   if (unix !== undefined) await clearSocketPath(unix);
   const server = createServer({ noDelay: true, allowHalfOpen: true });
-  const nbd = new NbdServer(server, unix);
+  const nbd = new NbdServer(server, options);
   server.on('connection', (socket) => nbd.accept(socket, target, options));
   const where = unix ?? `${host}:${port}`;
   await new Promise<void>((done, reject) => {

@@ -145,6 +145,18 @@ describe('clients that misbehave', () => {
     await other.end();
   });
 
+  it('does not keep its connection by not taking the last replies', async () => {
+    await serve({ lingerMsMax: 50 });
+    const socket = connect(server.port, '127.0.0.1');
+    socket.on('error', () => {});
+    const reads = Array.from({ length: 4 }, () => request({ command: read, length: 131_072 }));
+    const bye = request({ command: NbdCommand.disconnect });
+    socket.pause();
+    socket.write(concat(hello(), ...reads, bye));
+    await until(() => exported.counters.bytesRead === 4 * 131_072 && server.clients === 0);
+    socket.destroy();
+  });
+
   it('is hung up on if it never ends the handshake, or if there are too many', async () => {
     await serve({ handshakeMsMax: 30, clientsMax: 1 });
     const silent = connect(server.port, '127.0.0.1');
