@@ -71,6 +71,7 @@ export class NbdConnection {
   }
 
   #after(progress: NbdProgress): void {
+    if (this.#hungUp) return;
     const before = this.#progress;
     this.#progress = progress;
     if (this.#timer !== null && this.#session.established) this.#stopTimer();
