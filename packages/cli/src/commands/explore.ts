@@ -130,12 +130,13 @@ function progressLine(io: Io, name: string): ProgressLine {
 function reportText(result: Exploration): string {
   const { scenario, revision, repairs, verdict } = result;
   const on = repairs.length === 0 ? revision : `${revision} with ${repairs.join(', ')} repaired`;
-  const counts = `${result.executions} schedules, ${result.states} states, ${result.seconds.toFixed(2)} s`;
+  const searched = `${count(result.executions, 'schedule')}, ${count(result.states, 'state')}`;
+  const counts = `${searched}, ${result.seconds.toFixed(2)} s`;
   const lines = [`${scenario} on ${on}: ${verdict} (${counts})`];
   if (verdict === 'violated') {
     lines.push(
       `  ${result.invariant}: ${result.message}`,
-      `  ${result.events} events, ${result.operations} operations; attributed to ${result.attributedTo ?? 'no single repair'}`,
+      `  ${count(result.events, 'event')}, ${count(result.operations, 'operation')}; attributed to ${result.attributedTo ?? 'no single repair'}`,
       '',
       result.trace,
     );
@@ -150,6 +151,10 @@ function reportText(result: Exploration): string {
     lines.push(...suspendedText(result));
   }
   return `${lines.join('\n')}\n`;
+}
+
+function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`;
 }
 
 function boundText({ bound }: Exploration): string {
