@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+import { describe, expect, it } from 'vitest';
+import { pkslab } from './pkslab.ts';
+
+const KEYS = [
+  'scenario',
+  'revision',
+  'repairs',
+  'verdict',
+  'invariant',
+  'attributedTo',
+  'events',
+  'operations',
+  'executions',
+  'states',
+  'seconds',
+  'bound',
+];
+
+describe('pkslab explore', () => {
+  it('finds D-01 in rfc-v2, prints its schedule and exits with 1', async () => {
+    const { status, out } = await pkslab('explore', 'irq-in-section', '--revision', 'rfc-v2');
+    expect(status).toBe(1);
+    expect(out).toContain('irq-in-section on rfc-v2: violated');
+    expect(out).toContain('1 event, 10 operations; attributed to D-01');
+    expect(out).toContain('>>> irq, vector 0x20');
+    expect(out).toContain('wrmsr 0x6e1 := 0');
+  });
+
+  it('says that the repaired revision holds, what was searched, and exits with 0', async () => {
+    const args = ['irq-in-section', '--revision', 'rfc-v2', '--repair', 'D-01'];
+    const { status, out } = await pkslab('explore', ...args);
+    expect(status).toBe(0);
+    expect(out).toContain('irq-in-section on rfc-v2 with D-01 repaired: holds');
+    expect(out).toContain('space: 1 CPU(s), irq 1, nmi 0, preempt 0, pageFault 0, finished');
+    expect(out).toMatch(/\d+ operation sites reached, 0 \(site, event\) pairs undelivered/);
+  });
+
+  it('never says holds of a search that did not finish: it is incomplete, exit 3', async () => {
+    const { status, out } = await pkslab('explore', 'everything', '--max-states', '1000', '--json');
+    expect(status).toBe(3);
+    expect(JSON.parse(out)).toMatchObject([{ scenario: 'everything', verdict: 'incomplete' }]);
+  });
+
+  it('writes one JSON document with every key of the format', async () => {
+    const { status, out } = await pkslab('explore', 'nmi-in-section', 'kmap-handover', '--json');
+    expect(status).toBe(0);
+    const results = JSON.parse(out) as Record<string, unknown>[];
+    expect(results.map(({ scenario }) => scenario)).toEqual(['nmi-in-section', 'kmap-handover']);
+    for (const result of results) expect(Object.keys(result)).toEqual(expect.arrayContaining(KEYS));
+  });
+
+  it('takes a budget of events, and a sabotage that must be found', async () => {
+    const args = ['nmi-in-section', '--sabotage', 'nmi-uncovered', '--json'];
+    const { out } = await pkslab('explore', ...args);
+    expect(JSON.parse(out)).toMatchObject([{ verdict: 'violated', invariant: 'I3', events: 1 }]);
+    const none = await pkslab('explore', ...args, '--nmi', '0');
+    expect(JSON.parse(none.out)).toMatchObject([{ verdict: 'holds', bound: { nmi: 0 } }]);
+  });
+
+  it.each([
+    [['irq-in-sectoin'], 'Did you mean irq-in-section?'],
+    [['irq-in-section', '--repair', 'D-99'], 'unknown repair D-99: there is'],
+    [['irq-in-section', '--revision', 'v9'], '--revision v9: there is reference, rfc-v2'],
+    [['irq-in-section', '--irk', '1'], 'Did you mean --irq?'],
+    [[], 'name a scenario, or say --all'],
+  ])('exits with 2 and says what to do: %j', async (args, message) => {
+    const { status, out, err } = await pkslab('explore', ...args);
+    expect(status).toBe(2);
+    expect(out).toBe('');
+    expect(err).toContain(message);
+  });
+});
