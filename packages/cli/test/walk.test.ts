@@ -40,4 +40,49 @@ describe('pkslab walk', () => {
     expect((await run('0', '--pkrs', '100000000')).status).toBe(2);
     expect((await run('0', '--entries', '1,1,1,1,1')).status).toBe(2);
   });
+
+  it.each([
+    ['1003063', 'PML4E 0000000001003063 points to a table, and the PDPTE is missing'],
+    ['1003063,1004063,1005063', 'PDE 0000000001005063 points to a table, and the PTE is missing'],
+  ])('says which entry is missing after %s', async (entries, message) => {
+    const { status, out, err } = await run('0xffff888000000000', '--entries', entries);
+    expect([status, out]).toEqual([2, '']);
+    expect(err).toContain(message);
+  });
+
+  it('takes an entry that is not present as the end of a walk', async () => {
+    const { status, out } = await run('0xffff888000000000', '--entries', '1003063,0');
+    expect(status).toBe(0);
+    expect(out).toContain('PDPTE: P=0, no translation');
+  });
+
+  it.each([
+    ['--cr0', '0', 'CR0.PE=0'],
+    ['--cr0', '0x10001', 'CR0.PG=0'],
+    ['--cr4', '0', 'CR4.PAE=0'],
+    ['--efer', '0', 'IA32_EFER.LMA=0'],
+  ])('refuses %s %s, booted or not', async (option, value, message) => {
+    const entries = ['--entries', '1003063,1004063,a8000000000001e3'];
+    for (const more of [[], entries]) {
+      const { status, out, err } = await run('0xffff888000000000', option, value, ...more);
+      expect([status, out]).toEqual([2, '']);
+      expect(err).toContain(message);
+    }
+  });
+
+  it('starts from the PKRS of Linux, and prints the registers it used', async () => {
+    const entries = ['--entries', '1003063,1004063,a8000000000001e3'];
+    const { out } = await run('0xffff888000000000', ...entries);
+    expect(out).toContain('supervisor read   #PF 0x21: key 5: PKRS.AD5=1');
+    expect(out).toMatch(/^under {5}CR0 0x80010001, CR4 .*, PKRS 0x55555554, PKRU 0x0, AC 0$/m);
+    const json = await run('0xffff888000000000', ...entries, '--pkrs', '800', '--json');
+    expect(JSON.parse(json.out)).toMatchObject({ registers: { pkrs: '0x800' } });
+    expect((await run('--cr4', '20')).out).toContain('CR4 0x20,');
+  });
+
+  it('refuses --maxphyaddr where nothing would look at it', async () => {
+    const { status, err } = await run('--maxphyaddr', '40');
+    expect(status).toBe(2);
+    expect(err).toContain('goes with --entries');
+  });
 });

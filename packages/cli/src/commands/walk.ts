@@ -21,7 +21,12 @@ import {
   type RightsRegisters,
   reservedHighBits,
 } from '@pkslab/x86-cpu';
+import { hexValue } from '../hex.ts';
 import { type Arguments, type Command, runCommand, UsageError } from '../options.ts';
+
+/** What Linux loads at first: key 0 open, all others closed. */
+const INITIAL_PKRS = 0x5555_5554;
+const MAXPHYADDR = 46;
 
 const hex = (help: string) => ({ type: 'string', value: 'HEX', help }) as const;
 
@@ -34,7 +39,7 @@ const spec = {
       value: 'E,E,…',
       help: 'Walk these entries, top level first, as an oops prints them, instead of booting',
     },
-    pkrs: hex('IA32_PKRS'),
+    pkrs: hex(`IA32_PKRS; with --entries 0x${INITIAL_PKRS.toString(16)} if not given`),
     pkru: hex('PKRU'),
     cr0: hex('CR0'),
     cr4: hex('CR4'),
@@ -45,8 +50,7 @@ const spec = {
       value: 'N',
       min: 36,
       max: 52,
-      default: 46,
-      help: 'For --entries',
+      help: `For --entries, where it is ${MAXPHYADDR} if not given`,
     },
     json: { type: 'boolean', help: 'Print one JSON document on stdout' },
   },
@@ -67,48 +71,113 @@ const spec = {
 /** `pkslab walk [ADDRESS]` */
 export const walk: Command = (args, io) =>
   runCommand(spec, args, io, (parsed) => {
-    const explained = parsed.options.entries.length > 0 ? ofEntries(parsed) : ofBoot(parsed);
-    io.stdout(
-      parsed.options.json ? `${JSON.stringify(explained, null, 2)}\n` : formatWalk(explained),
-    );
+    checkPaging(given(parsed.options));
+    const { explained, registers } =
+      parsed.options.entries.length > 0 ? ofEntries(parsed) : ofBoot(parsed);
+    const shown = shownRegisters(registers);
+    if (parsed.options.json) {
+      io.stdout(`${JSON.stringify({ ...explained, registers: shown }, null, 2)}\n`);
+    } else {
+      const texts = Object.entries(shown).map(([name, value]) => `${name.toUpperCase()} ${value}`);
+      io.stdout(`${formatWalk(explained)}under     ${texts.join(', ')}\n`);
+    }
     return 0;
   });
 
 type Parsed = Arguments<typeof spec>;
+type RegisterName = 'pkrs' | 'pkru' | 'cr0' | 'cr4' | 'efer';
 
-function ofEntries({ options, positionals }: Parsed): ExplainedWalk {
+interface Answer {
+  readonly explained: ExplainedWalk;
+  readonly registers: RightsRegisters;
+}
+
+const REQUIRED = [
+  ['cr0', CR0_PE, 'CR0.PE=0: no protected mode'],
+  ['cr0', CR0_PG, 'CR0.PG=0: paging is off'],
+  ['cr4', CR4_PAE, 'CR4.PAE=0: no 64-bit entries'],
+  ['efer', EFER_LMA, 'IA32_EFER.LMA=0: not in long mode'],
+] as const;
+
+/** Without these bits there is no walk of four or five levels to show. */
+function checkPaging(registers: Partial<Record<RegisterName, number>>): void {
+  for (const [name, bit, problem] of REQUIRED) {
+    const value = registers[name];
+    if (value === undefined || (value & bit) !== 0) continue;
+    const fix = `set bit 0x${(bit >>> 0).toString(16)}`;
+    throw new UsageError(
+      `--${name} 0x${value.toString(16)}: ${problem}, so there is no 4-level walk; ${fix}`,
+    );
+  }
+}
+
+function shownRegisters({ ac, ...values }: RightsRegisters): Record<RegisterName | 'ac', string> {
+  const text = (name: RegisterName): string => `0x${(values[name] >>> 0).toString(16)}`;
+  return {
+    cr0: text('cr0'),
+    cr4: text('cr4'),
+    efer: text('efer'),
+    pkrs: text('pkrs'),
+    pkru: text('pkru'),
+    ac: ac ? '1' : '0',
+  };
+}
+
+function ofEntries({ options, positionals }: Parsed): Answer {
   const entries = options.entries.map((text) => ({ value: hexValue('--entries', text), at: null }));
   const registers: RightsRegisters = {
     cr0: (CR0_PG | CR0_PE | CR0_WP) >>> 0,
     cr4: CR4_PAE | CR4_PKE | CR4_PKS,
     efer: EFER_LME | EFER_LMA | EFER_NXE,
-    pkrs: 0,
+    pkrs: INITIAL_PKRS,
     pkru: 0,
     ...given(options),
     ac: options.ac,
   };
-  const reservedHigh = reservedHighBits(options.maxphyaddr, (registers.efer & EFER_NXE) !== 0);
+  const reservedHigh = reservedHighBits(
+    options.maxphyaddr ?? MAXPHYADDR,
+    (registers.efer & EFER_NXE) !== 0,
+  );
   const levels = (registers.cr4 & CR4_LA57) !== 0 ? 5 : 4;
   const format = { levels, reservedHigh, gigabytePages: true } as const;
   if (entries.length > levels) throw new UsageError(`--entries: ${levels} at most`);
-  return explainEntries({ address: addressOf(positionals), entries, format, registers });
+  const address = addressOf(positionals);
+  const explained = explainEntries({ address, entries, format, registers });
+  checkComplete(explained, levels);
+  return { explained, registers };
 }
 
-function ofBoot({ options, positionals }: Parsed): ExplainedWalk {
+const NAMES = ['PTE', 'PDE', 'PDPTE', 'PML4E', 'PML5E'];
+
+/** Entries that end at a table say nothing about an access: the walk would go on. */
+function checkComplete({ canonical, entries }: ExplainedWalk, levels: number): void {
+  const last = entries.at(-1);
+  if (!canonical || last === undefined || entries.length === levels) return;
+  const ends = entries.some(({ bits, leaf, reserved }) => !bits.includes('P') || leaf || reserved);
+  if (ends) return;
+  const missing = NAMES[last.level - 2] ?? 'next entry';
+  throw new UsageError(
+    `--entries: the walk is incomplete: ${last.name} ${last.value} points to a table, and the ${missing} is missing`,
+  );
+}
+
+function ofBoot({ options, positionals }: Parsed): Answer {
+  if (options.maxphyaddr !== undefined) {
+    throw new UsageError('--maxphyaddr goes with --entries: the booted machine has its own');
+  }
   const { machine } = boot({ modules: [pksCore] });
   const { registers } = machine;
   for (const [name, value] of Object.entries(given(options))) {
     registers[name as keyof typeof registers].poke(0, value);
   }
   if (options.ac) registers.ac.poke(0, 1);
-  return explainWalk(machine, addressOf(positionals));
+  const explained = explainWalk(machine, addressOf(positionals));
+  return { explained, registers: machine.cpu.rights };
 }
 
 /** The registers that were given. */
-function given(
-  options: Parsed['options'],
-): Partial<Record<'pkrs' | 'pkru' | 'cr0' | 'cr4' | 'efer', number>> {
-  const found: Partial<Record<'pkrs' | 'pkru' | 'cr0' | 'cr4' | 'efer', number>> = {};
+function given(options: Parsed['options']): Partial<Record<RegisterName, number>> {
+  const found: Partial<Record<RegisterName, number>> = {};
   for (const name of ['pkrs', 'pkru', 'cr0', 'cr4', 'efer'] as const) {
     const text = options[name];
     if (text === undefined) continue;
@@ -121,12 +190,4 @@ function given(
 
 function addressOf([text]: readonly string[]): bigint {
   return text === undefined ? BigInt.asUintN(64, BigInt(PAGE_OFFSET)) : hexValue('ADDRESS', text);
-}
-
-function hexValue(name: string, text: string): bigint {
-  const digits = text.replace(/^0x/i, '').replaceAll('_', '');
-  if (!/^[0-9a-f]{1,16}$/i.test(digits)) {
-    throw new UsageError(`${name} ${text}: expected up to 16 hex digits`);
-  }
-  return BigInt(`0x${digits}`);
 }
