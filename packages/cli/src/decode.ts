@@ -76,7 +76,6 @@ const PTE_BITS: readonly Bit[] = [
  */
 export function decodePte(value: bigint): Decoded {
   if (value >> 64n !== 0n) throw new RangeError('an entry has 64 bits');
-  const frame = value & 0x000f_ffff_ffff_f000n;
   const key = (value >> 59n) & 15n;
   const noExecute = value >> 63n;
   const user = (value & 4n) !== 0n;
@@ -95,21 +94,48 @@ export function decodePte(value: bigint): Decoded {
       meaning: `checked against ${user ? 'PKRU' : 'PKRS'}`,
     },
     { bits: '58:52', name: 'ignored', value: (value >> 52n) & 127n, meaning: 'for software' },
-    {
-      bits: '51:12',
-      name: 'frame',
-      value: frame,
-      meaning: 'physical address (bits above MAXPHYADDR reserved)',
-    },
+    ...frameFields(value),
     { bits: '11:9', name: 'ignored', value: (value >> 9n) & 7n, meaning: 'for software' },
     ...bitFields(value, PTE_BITS).reverse(),
   ];
   const access = (value & 2n) === 0n ? 'read-only' : 'writable';
   const owner = user ? 'user' : 'supervisor';
   const summary = present
-    ? `${access} ${owner} page at 0x${frame.toString(16)}, key ${key}`
+    ? summaryOfPage(value, `${access} ${owner} page`, key)
     : 'not present: the other bits are software’s';
   return { what: 'pte', summary, fields };
+}
+
+const PS = 0x80n;
+const FRAME = 0x000f_ffff_ffff_f000n;
+const PAT_LARGE = 0x1000n;
+/** Reserved in an entry of a 2 MiB page, and in one of a 1 GiB page too. */
+const RESERVED_LARGE = 0x1f_e000n;
+
+/** Bit 12 is PAT where PS=1 makes a large page; which level an entry is from, it does not say. */
+function frameFields(value: bigint): DecodedField[] {
+  const meaning = 'physical address (bits above MAXPHYADDR reserved)';
+  if ((value & PS) === 0n) {
+    return [{ bits: '51:12', name: 'frame', value: value & FRAME, meaning }];
+  }
+  const frame = value & FRAME & ~PAT_LARGE;
+  const pat = 'PAT bit of a large page, or lowest bit of the frame in a 4 KiB entry';
+  return [
+    { bits: '51:13', name: 'frame', value: frame, meaning },
+    { bits: '12', name: 'PAT', value: (value >> 12n) & 1n, meaning: pat },
+  ];
+}
+
+function summaryOfPage(value: bigint, page: string, key: bigint): string {
+  const frame = value & FRAME;
+  if ((value & PS) === 0n) return `${page} at 0x${frame.toString(16)}, key ${key}`;
+  const small = `in a page table a 4 KiB page at 0x${frame.toString(16)} with PAT=1`;
+  if ((value & RESERVED_LARGE) !== 0n) {
+    const why = 'as a large page bits 20:13 are reserved and must be 0';
+    return `${page}, key ${key}: ${small} (${why})`;
+  }
+  const large = `a large page at 0x${(frame & ~PAT_LARGE).toString(16)}`;
+  return `${page}, key ${key}: ${large} with PAT=${(value >> 12n) & 1n}, or ${small}`;
 }
 
 const ERROR_BITS: readonly Bit[] = [

@@ -38,7 +38,7 @@ describe('pkslab', { timeout: 30_000 }, () => {
     [['demo', 'a.img', 'b.img'], 'pkslab demo: unexpected argument b.img'],
     [['decode'], 'pkslab decode: WHAT is missing: pkrs, pte or error-code'],
     [['decode', 'pks', '1'], 'pkslab decode: cannot decode pks: there is pkrs, pte, error-code.'],
-    [['decode', 'pkrs', '5f'], 'pkslab decode: 5f: hex needs its prefix: 0x5f'],
+    [['decode', 'pkrs', '5g'], 'pkslab decode: pkrs 5g: expected up to 16 hex digits'],
     [['decode', 'pkrs', '0x100000000'], 'bits 63:32 are reserved: WRMSR raises #GP'],
     [['decode', 'error-code', '0x100'], 'bits 0x100 are reserved'],
   ])('refuses %j with a message, and exits 2', async (args, message) => {
@@ -63,8 +63,31 @@ describe('pkslab decode', { timeout: 30_000 }, () => {
     expect(out).toContain('writable supervisor page at 0x100000000, key 1');
   });
 
+  it.each([
+    ['pkrs', '55555554'],
+    ['pte', '8800000100000063'],
+    ['error-code', '15'],
+  ])('takes the hex of a %s with or without 0x', async (what, digits) => {
+    const bare = await pkslab('decode', what, digits);
+    expect(bare.out).toContain(`${what} 0x${digits}: `);
+    expect(await pkslab('decode', what, `0x${digits}`)).toEqual(bare);
+  });
+
+  it('keeps the PAT bit of a large page out of its frame', async () => {
+    const { out } = await pkslab('decode', 'pte', '88000001002011e3');
+    expect(out).toContain(
+      'writable supervisor page, key 1: a large page at 0x100200000 with PAT=1, or in a page table a 4 KiB page at 0x100201000 with PAT=1',
+    );
+    expect(out).toMatch(/51:13 +frame +0x100200000/);
+    expect(out).toMatch(/12 +PAT +0x1/);
+    const small = await pkslab('decode', 'pte', '80000001002031e3');
+    expect(small.out).toContain(
+      'writable supervisor page, key 0: in a page table a 4 KiB page at 0x100203000 with PAT=1 (as a large page bits 20:13 are reserved and must be 0)',
+    );
+  });
+
   it('explains an error code in the words of Linux', async () => {
-    const { out } = await pkslab('decode', 'error-code', '35');
+    const { out } = await pkslab('decode', 'error-code', '23');
     expect(out).toContain('error-code 0x23: supervisor write: protection keys violation');
   });
 

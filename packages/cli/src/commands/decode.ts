@@ -2,6 +2,7 @@
 // pkslab decode: what the bits of a value mean.
 
 import { type Decoded, decodeErrorCode, decodePkrs, decodePte } from '../decode.ts';
+import { hexValue } from '../hex.ts';
 import {
   type Arguments,
   type Command,
@@ -23,11 +24,11 @@ const spec = {
   options: { json: { type: 'boolean', help: 'Print one JSON document on stdout' } },
   positionals: [
     { name: 'WHAT', help: 'pkrs, pte or error-code' },
-    { name: 'VALUE', help: 'The value, in hex (0x…) or decimal' },
+    { name: 'VALUE', help: 'The value, in hex, with or without 0x' },
   ],
   examples: [
     'pkslab decode pkrs 0x55555550',
-    'pkslab decode pte 0x8800000100000063',
+    'pkslab decode pte 8800000100000063',
     'pkslab decode error-code 0x23',
   ],
 } as const satisfies CommandSpec;
@@ -48,22 +49,13 @@ function decoded({ positionals }: Arguments<typeof spec>): { value: bigint; resu
     const hint = suggestion(what, names);
     throw new UsageError(`cannot decode ${what}: there is ${names.join(', ')}.${hint}`);
   }
-  const value = numberOf(given);
+  const value = hexValue(what, given);
   try {
     return { value, result: kind(value) };
   } catch (error) {
     if (error instanceof RangeError) throw new UsageError(`${what} ${given}: ${error.message}`);
     throw error;
   }
-}
-
-function numberOf(given: string): bigint {
-  const digits = given.replaceAll('_', '');
-  if (/^(0x[0-9a-f]+|\d+)$/i.test(digits)) return BigInt(digits);
-  if (/^[0-9a-f]+$/i.test(digits)) {
-    throw new UsageError(`${given}: hex needs its prefix: 0x${digits}`);
-  }
-  throw new UsageError(`${given}: expected a number such as 0x55555554`);
 }
 
 function hex(value: bigint): string {
