@@ -64,6 +64,8 @@ export class ExhaustiveSearch {
   #depth = 0;
   #executions = 0;
   #states = 0;
+  /** Schedules that reached an end: without one, nothing was seen of what a scenario leads to. */
+  #ends = 0;
   #steps = 0;
   #events = 0;
   #stopped = false;
@@ -105,7 +107,7 @@ export class ExhaustiveSearch {
 
   #result(): SearchResult {
     const found = this.#found;
-    const finished = !this.#stopped && !this.#system.enabled.truncated;
+    const finished = !this.#stopped && !this.#system.enabled.truncated && this.#ends > 0;
     const verdict = found !== null ? 'violated' : finished ? 'holds' : 'incomplete';
     const schedule = found?.schedule ?? [];
     return {
@@ -195,7 +197,11 @@ export class ExhaustiveSearch {
     const bounded = this.#maxDepth !== Number.POSITIVE_INFINITY;
     const depth = this.#depth;
     if (bounded && depth >= this.#maxDepth) return;
-    if (!this.#visited.add(bounded ? low ^ mix(depth, 0x2545f491) : low, high)) return;
+    if (!this.#visited.add(bounded ? low ^ mix(depth, 0x2545f491) : low, high)) {
+      if (this.#loops(low, high))
+        system.checker.violate('I15', 'no progress: the same steps for ever');
+      return;
+    }
     this.#states++;
     const level = this.#levelAt(depth);
     let count = 0;
@@ -216,6 +222,16 @@ export class ExhaustiveSearch {
     this.#depth++;
   }
 
+  /** Whether the last steps led back to a state of this schedule, and nothing else could have been done. */
+  #loops(low: number, high: number): boolean {
+    for (let i = this.#depth - 1; i >= 0; i--) {
+      const level = this.#levels[i] as Level;
+      if (level.count !== 1) return false;
+      if (level.low === low && level.high === high) return true;
+    }
+    return false;
+  }
+
   #levelAt(depth: number): Level {
     let level = this.#levels[depth];
     if (level === undefined) {
@@ -227,6 +243,7 @@ export class ExhaustiveSearch {
 
   #checkEnd(): void {
     const system = this.#system;
+    this.#ends++;
     if (system.ended) system.checker.end();
     else system.checker.violate('I16', 'deadlock: no task can run, and some have not ended');
   }

@@ -34,6 +34,7 @@ export interface Exploration {
   readonly scenario: string;
   readonly revision: RevisionName;
   readonly repairs: readonly string[];
+  readonly sabotages: readonly string[];
   readonly verdict: SearchResult['verdict'];
   /** Id of the violated invariant, and what was wrong. */
   readonly invariant: string | null;
@@ -93,6 +94,7 @@ export function explore(scenario: Scenario, options: ExploreOptions = {}): Explo
     scenario: scenario.name,
     revision: request.revision,
     repairs: request.repairs,
+    sabotages: request.sabotages,
     verdict: result.verdict,
     invariant: result.violation?.invariant ?? null,
     message: result.violation?.message ?? null,

@@ -34,8 +34,7 @@ export interface PreservedCell {
 /**
  * A check. Each function returns null, or what is wrong in one sentence.
  *
- * An invariant looks at the CPU that stepped and at the task on it; one that looks further says so in
- * `footprint`.
+ * An invariant is asked about each CPU after each step, and may look at any cell.
  */
 export interface Invariant {
   readonly id: string;
@@ -54,8 +53,6 @@ export interface Invariant {
   readonly preserves?: readonly PreservedCell[];
   /** When every task has ended. */
   end?(view: View): string | null;
-  /** Cells beyond the CPU that stepped that the check reads. */
-  readonly footprint?: readonly Column[];
 }
 
 /** Declares an invariant; returns it unchanged. */

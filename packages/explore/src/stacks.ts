@@ -47,7 +47,7 @@ export class Stacks {
       kernel.tasks.exists(task) ? this.#life(task, kernel.tasks.code(task), '') : undefined,
     );
     this.#idle = machine.cpus.map((cpu) =>
-      tries.routine(`idle:${cpu.index}`, () => {
+      tries.routine(`idle:${cpu.index}`, 'task', () => {
         for (const call of kernel.tasks.code(cpu.index).calls) call();
         return 0;
       }),
@@ -123,7 +123,7 @@ export class Stacks {
   #life(task: number, code: TaskCode, suffix: string): Life {
     const { sched } = this.#kernel;
     const routine = (name: string, run: () => void): Routine =>
-      this.#tries.routine(`${name}:${task}${suffix}`, () => {
+      this.#tries.routine(`${name}:${task}${suffix}`, 'task', () => {
         run();
         return 0;
       });

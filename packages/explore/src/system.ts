@@ -32,6 +32,8 @@ export class System {
   readonly #executor: Executor;
   /** Entry routines of interrupts and NMIs, by vector and saved flags. */
   readonly #entries = new Map<number, Routine>();
+  /** Entry routines of exceptions, by what the handler is told. */
+  readonly #exceptions = new Map<string, Routine>();
   #cpu = 0;
   #task = 0;
 
@@ -121,8 +123,9 @@ export class System {
     let routine = this.#entries.get(id);
     if (routine === undefined) {
       const { machine } = this;
+      const frame = vector < 0 ? 'nmi' : 'irq';
       const key = vector < 0 ? `nmi:${flags}` : `irq:${vector}:${flags}`;
-      routine = this.tries.routine(key, () => {
+      routine = this.tries.routine(key, frame, () => {
         if (vector < 0) machine.handlers?.nmi(flags);
         else machine.handlers?.interrupt(vector, flags);
         return Outcome.retry;
@@ -136,7 +139,16 @@ export class System {
     const { handlers } = this.machine;
     const key = `exception:14:${code}:${address}:${flags}:${fixup}`;
     const run = (): number => handlers?.pageFault(code, address, flags, fixup) ?? 0;
-    this.#push(this.#task, this.tries.routine(key, run));
+    this.#pushException(key, run);
+  }
+
+  #pushException(key: string, run: () => number): void {
+    let routine = this.#exceptions.get(key);
+    if (routine === undefined) {
+      routine = this.tries.routine(key, 'exception', run);
+      this.#exceptions.set(key, routine);
+    }
+    this.#push(this.#task, routine);
   }
 
   /** Executes the next operation of the innermost context. */
@@ -169,7 +181,7 @@ export class System {
     }
     const key = `exception:${vector}:${errorCode}:${flags}:${fixup}`;
     const run = (): number => machine.handlers?.generalProtection(errorCode, flags, fixup) ?? 0;
-    this.#push(this.#task, this.tries.routine(key, run));
+    this.#pushException(key, run);
   }
 
   /** The CPU leaves this stack; the other one goes on after its own switch, or starts. */
@@ -225,7 +237,7 @@ export class System {
     this.checker.forget(task);
     if (this.#stacks.depth.values[task] === 0) {
       this.#push(task, this.#stacks.nextRoutine(task, true));
-    } else if (node.returned === Outcome.fixup && node.routine.key.startsWith('exception')) {
+    } else if (node.returned === Outcome.fixup && node.routine.frame === 'exception') {
       this.machine.resultHigh = 0;
       this.#advance(this.#stacks.top(task), FIXED_UP, null);
     }

@@ -90,10 +90,11 @@ function describeCell(system: System, node: Node, op: number, value: number): st
   const cell = `${column.field.name}${column.field.per === 'global' ? '' : `[${thisCpu ? 'cpu' : node.b}]`}`;
   if (op === Op.set || op === Op.thisCpuSet) return `${cell} := ${hex(node.c)}`;
   if (op === Op.get || op === Op.thisCpuGet) return `${cell} -> ${hex(value)}`;
-  if (op === Op.add || op === Op.thisCpuAdd) return `${cell} += ${node.c} -> ${hex(value)}`;
+  if (op === Op.add || op === Op.thisCpuAdd) return `${cell} += ${hex(node.c)} -> ${hex(value)}`;
   return `${opNames[op]} ${cell} -> ${hex(value)}`;
 }
 
 function hex(value: number): string {
-  return Math.abs(value) < 10 ? String(value) : `0x${value.toString(16)}`;
+  if (Math.abs(value) < 10) return String(value);
+  return value < 0 ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
 }

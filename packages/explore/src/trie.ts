@@ -38,7 +38,6 @@ export class Tries implements OperationHook {
   runs = 0;
   readonly #machine: Machine;
   readonly #printk: PrintkRing;
-  readonly #routines = new Map<string, Routine>();
   readonly #siteNumbers = new Map<string, number>();
   #path: Node[] = [];
   #at = 0;
@@ -55,13 +54,9 @@ export class Tries implements OperationHook {
     };
   }
 
-  routine(key: string, run: () => number): Routine {
-    let routine = this.#routines.get(key);
-    if (routine === undefined) {
-      routine = { key, frame: frameOf(key), run, root: null };
-      this.#routines.set(key, routine);
-    }
-    return routine;
+  /** A new routine; whoever asks for it keeps it. The key is for people: it identifies nothing. */
+  routine(key: string, frame: FrameKind, run: () => number): Routine {
+    return { key, frame, run, root: null };
   }
 
   /** The start of a routine, its first operation known. */
@@ -220,10 +215,4 @@ export class Tries implements OperationHook {
     }
     return number;
   }
-}
-
-/** Entries have keys that say what they are; the key of a task's call starts with the task's name. */
-function frameOf(key: string): FrameKind {
-  if (key.startsWith('nmi:')) return 'nmi';
-  return key.startsWith('irq:') ? 'irq' : 'exception';
 }

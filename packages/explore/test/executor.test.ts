@@ -12,7 +12,7 @@ function nodeOf(run: (machine: ReturnType<typeof smallKernel>['machine']) => voi
   const { machine, ...kernel } = smallKernel();
   const tries = new Tries({ ...kernel, machine } as never);
   const node: Node = tries.root(
-    tries.routine('one', () => {
+    tries.routine('one', 'exception', () => {
       run(machine);
       return 0;
     }),

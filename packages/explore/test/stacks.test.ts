@@ -17,8 +17,8 @@ function stacks() {
 describe('Stacks', () => {
   it('keep the contexts of a task, innermost on top', () => {
     const { stacks: s, tries, task } = stacks();
-    const low = tries.root(tries.routine('low', () => 0));
-    const high = tries.root(tries.routine('high', () => 0));
+    const low = tries.root(tries.routine('low', 'exception', () => 0));
+    const high = tries.root(tries.routine('high', 'exception', () => 0));
     s.grow(task);
     s.setTop(task, low);
     s.grow(task);
@@ -30,10 +30,10 @@ describe('Stacks', () => {
 
   it('leave nothing of an ended context behind, so that states are the same again', () => {
     const { stacks: s, tries, task } = stacks();
-    tries.root(tries.routine('first', () => 0));
+    tries.root(tries.routine('first', 'exception', () => 0));
     const before = [...s.depth.values];
     s.grow(task);
-    s.setTop(task, tries.root(tries.routine('second', () => 0)));
+    s.setTop(task, tries.root(tries.routine('second', 'exception', () => 0)));
     s.shrink(task);
     expect([...s.depth.values]).toEqual(before);
     s.grow(task);
@@ -63,7 +63,7 @@ describe('Stacks', () => {
 
   it('have room for every context of one stack', () => {
     const { stacks: s, task, tries } = stacks();
-    const node = tries.root(tries.routine('entry', () => 0));
+    const node = tries.root(tries.routine('entry', 'exception', () => 0));
     for (let i = 0; i < MAX_DEPTH; i++) {
       s.grow(task);
       s.setTop(task, node);

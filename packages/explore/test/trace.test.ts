@@ -27,7 +27,7 @@ describe('a trace', () => {
     expect(lines(explore(scenario).trace)).toEqual([
       'CPU 0',
       '>>> irq, vector 0x20',
-      'A irq          __preempt_count[cpu] += 65536 -> 0x10000',
+      'A irq          __preempt_count[cpu] += 0x10000 -> 0x10000',
       'A irq          test.x[0] := 0x1234',
       '',
       'violated: small: x is big',

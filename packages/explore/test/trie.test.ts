@@ -11,7 +11,7 @@ function triesOf(
   const kernel = smallKernel();
   const x = cell(kernel, 'x', 8);
   const tries = new Tries(kernel);
-  const routine = tries.routine('routine', () => {
+  const routine = tries.routine('routine', 'exception', () => {
     run(x, kernel);
     return 7;
   });
@@ -135,7 +135,7 @@ describe('Tries', () => {
     const kernel = smallKernel();
     let result = 1;
     const tries = new Tries(kernel);
-    tries.root(tries.routine('handler', () => result));
+    tries.root(tries.routine('handler', 'exception', () => result));
     result = 2;
     expect(() => tries.verify()).toThrow('not deterministic at operation 0 of handler');
   });
@@ -143,7 +143,7 @@ describe('Tries', () => {
   it('leave an error of the code itself alone, and the machine as it was', () => {
     const kernel = smallKernel();
     const tries = new Tries(kernel);
-    const broken = tries.routine('broken', () => {
+    const broken = tries.routine('broken', 'exception', () => {
       throw new TypeError('not a kernel matter');
     });
     expect(() => tries.root(broken)).toThrow('not a kernel matter');

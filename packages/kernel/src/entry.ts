@@ -24,7 +24,7 @@ export interface EntryChoices {
 
 const PASS: Readonly<Record<StatePassing, (state: EntryState) => EntryState>> = {
   // A struct argument in C is a copy: what the callee writes into it is lost.
-  byValue: (state) => ({ exitRcu: state.exitRcu, words: [...state.words] }),
+  byValue: (state) => ({ words: [...state.words] }),
   byReference: (state) => state,
 };
 
@@ -132,7 +132,7 @@ export class Entry implements EventHandlers {
   }
 
   #newState(): EntryState {
-    return { exitRcu: false, words: new Array<number>(this.#slots.entryWords).fill(0) };
+    return { words: new Array<number>(this.#slots.entryWords).fill(0) };
   }
 
   #save(state: EntryState): void {

@@ -22,7 +22,7 @@ export {
 } from './kernel.ts';
 export { Deadlock, KernelError, KernelPanic, TaskKilled } from './kernel-error.ts';
 export { defineLock, Mutex, SpinLock, Srcu } from './lock.ts';
-export { Complaint, Mark, markNames } from './mark.ts';
+export { Complaint, Mark } from './mark.ts';
 export {
   KernelMappings,
   PAGE_KERNEL_PROT,

@@ -191,7 +191,7 @@ export class Kernel {
 
   /** DEFINE_SRCU, once for each name. */
   srcu(name: string): Srcu {
-    return new Srcu(this.machine, this.sched, name);
+    return new Srcu(this.machine, this.tasks, this.sched, name);
   }
 
   /**

@@ -109,8 +109,11 @@ export class Srcu {
   readonly #readers: Column;
   readonly #index: Column;
   readonly #sched: Scheduler;
+  /** srcu_gp_mutex: a writer's two flips are not mixed with another's. */
+  readonly #gracePeriod: Mutex;
 
-  constructor(machine: Machine, sched: Scheduler, name: string) {
+  constructor(machine: Machine, tasks: Tasks, sched: Scheduler, name: string) {
+    this.#gracePeriod = new Mutex(machine, tasks, sched, defineLock(`${name}.gp_mutex`));
     this.#readers = machine.column({
       name: `${name}.readers`,
       type: 'i32',
@@ -136,10 +139,12 @@ export class Srcu {
 
   /** synchronize_srcu: both halves are waited for, since a reader may have read the index before a flip. */
   synchronize(): void {
+    this.#gracePeriod.lock();
     for (let flip = 0; flip < 2; flip++) {
       const old = this.#index.get(0);
       this.#index.set(0, old ^ 1);
       while (this.#readers.get(old) !== 0) this.#sched.sleepUntil(this.#readers, old, 0);
     }
+    this.#gracePeriod.unlock();
   }
 }

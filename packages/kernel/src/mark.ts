@@ -29,5 +29,3 @@ export const Mark = {
 
 /** Arguments of {@link Mark.complaint}. */
 export const Complaint = { warn: 0, oops: 1, panic: 2 } as const;
-
-export const markNames: readonly string[] = Object.freeze(Object.keys(Mark));

@@ -187,8 +187,8 @@ export class KernelMappings {
       }
       done += leaf === null ? PAGE_SIZE : leaf.size;
     }
-    // flush_tlb_kernel_range on the other CPUs
-    for (const cpu of this.#machine.cpus) cpu.tlb.flush(true);
+    // flush_tlb_kernel_range: an IPI to each CPU, which answers at once here.
+    for (const cpu of this.#machine.cpus) this.#machine.flushTlb(true, cpu.index);
   }
 
   /** Walks the tables from outside the machine, for reports and tools: no operation, changes nothing. */

@@ -202,7 +202,7 @@ export class Oops {
     const name = tasks.nameOf(task);
     const lines = [
       ...report,
-      `${what} [#${this.#dies.add(0, 1)}] SMP PTI`,
+      `${what} [#${this.#dies.add(0, 1)}] PREEMPT SMP NOPTI`,
       `CPU: ${machine.cpu.index} PID: ${task} Comm: ${name}`,
       ...callTrace(this.#frames(exception)),
       ...details,

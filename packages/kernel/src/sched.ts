@@ -150,10 +150,10 @@ export class Scheduler {
     for (const hook of this.#switchEnd) hook(next);
   }
 
-  /** ret_from_fork: the first thing that a new task runs. */
+  /** ret_from_fork: the first thing that a new task runs; `current` is still the task before it. */
   startTask(task: number): void {
     this.#machine.mark(Mark.switch, 1);
-    this.#switchTo(task, task);
+    this.#switchTo(this.#tasks.current, task);
     this.#machine.mark(Mark.switch, 0);
     this.#machine.mark(Mark.start, 1);
     this.#machine.sti();

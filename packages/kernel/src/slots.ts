@@ -3,7 +3,6 @@
 
 /** struct idtentry_state: what an entry hands to its exit; it lives on the entry's stack. */
 export interface EntryState {
-  exitRcu: boolean;
   /** One word for each that a module reserved; 0 at entry. */
   readonly words: number[];
 }

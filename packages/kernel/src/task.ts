@@ -24,6 +24,12 @@ const onCpuField: FieldDefinition = {
   initial: 0,
   per: 'task',
 };
+const boundToField: FieldDefinition = {
+  name: 'task.cpus_allowed',
+  type: 'u8',
+  initial: 0,
+  per: 'task',
+};
 const tifField: FieldDefinition = {
   name: 'thread_info.flags',
   type: 'u32',
@@ -69,6 +75,10 @@ export interface TaskCode {
 export class Tasks {
   readonly state: Column;
   readonly onCpu: Column;
+  /** The CPU that a task is bound to, plus 1; 0 while it may run on any. */
+  readonly boundTo: Column;
+  /** What a new task has from its creation, and not from its parent. */
+  readonly #ownedByCreate: readonly Column[];
   readonly tif: Column;
   readonly pagefaultDisabled: Column;
   readonly waitColumn: Column;
@@ -86,6 +96,8 @@ export class Tasks {
     this.#machine = machine;
     this.state = machine.column(stateField);
     this.onCpu = machine.column(onCpuField);
+    this.boundTo = machine.column(boundToField);
+    this.#ownedByCreate = [this.state, this.onCpu, this.boundTo];
     this.tif = machine.column(tifField);
     this.pagefaultDisabled = machine.column(pagefaultDisabledField);
     this.waitColumn = machine.column(waitColumnField);
@@ -118,8 +130,8 @@ export class Tasks {
 
   /** cpus_allowed: whether a task may run on a CPU. */
   allowedOn(task: number, cpu: number): boolean {
-    const bound = this.#code[task]?.cpu;
-    return bound === undefined || bound === cpu;
+    const bound = this.boundTo.values[task] as number;
+    return bound === 0 || bound === cpu + 1;
   }
 
   /** What a task is called in reports: comm/index. */
@@ -153,6 +165,7 @@ export class Tasks {
       if (this.state.compareExchange(task, state, TaskState.embryo) !== state) continue;
       this.#code[task] = code;
       this.onCreate?.(task, code);
+      this.boundTo.set(task, code.cpu === undefined ? 0 : code.cpu + 1);
       return task;
     }
     throw new KernelError(ENOMEM, `no free task of ${this.state.values.length}: boot with more`);
@@ -162,7 +175,7 @@ export class Tasks {
   copyFields(parent: number, child: number): void {
     for (const column of this.#machine.columns) {
       const { per, fork, initial } = column.field;
-      if (per !== 'task' || column === this.state || column === this.onCpu) continue;
+      if (per !== 'task' || this.#ownedByCreate.includes(column)) continue;
       column.set(child, fork === 'copy' ? column.get(parent) : initial);
     }
   }

@@ -22,7 +22,7 @@ describe('an oops', () => {
       '#PF: supervisor write access in kernel mode',
       '#PF: error_code(0x0002) - not-present page',
       'PGD 0 P4D 0',
-      'Oops: 0002 [#1] SMP PTI',
+      'Oops: 0002 [#1] PREEMPT SMP NOPTI',
       'CPU: 0 PID: 1 Comm: host',
       'Call Trace:',
       ' wild_store',
@@ -38,7 +38,7 @@ describe('an oops', () => {
     kernel.printk.clear();
     expect(() => kernel.call(() => kernel.machine.load32(WILD))).toThrow(TaskKilled);
     expect(kernel.dmesg[1]).toBe('#PF: supervisor read access in kernel mode');
-    expect(kernel.dmesg[4]).toBe('Oops: 0000 [#2] SMP PTI');
+    expect(kernel.dmesg[4]).toBe('Oops: 0000 [#2] PREEMPT SMP NOPTI');
   });
 
   it('says protection keys violation for a key fault, with the key in the walk', () => {
@@ -57,7 +57,7 @@ describe('an oops', () => {
     ]);
     // Key 3 in bits 62:59 of the leaf, NX in bit 63.
     expect(reported(kernel)[3]).toMatch(/^PGD \w+ P4D \w+ PUD \w+ PMD \w+ PTE 9800000000\w{3}163$/);
-    expect(reported(kernel)[4]).toBe('Oops: 0023 [#1] SMP PTI');
+    expect(reported(kernel)[4]).toBe('Oops: 0023 [#1] PREEMPT SMP NOPTI');
   });
 
   it('calls the lowest page a null pointer', () => {
@@ -73,7 +73,7 @@ describe('an oops', () => {
     expect(() => kernel.call(() => kernel.machine.rdmsr(0x1234))).toThrow(
       /general protection fault: 0000/,
     );
-    expect(reported(kernel)[0]).toBe('general protection fault: 0000 [#1] SMP PTI');
+    expect(reported(kernel)[0]).toBe('general protection fault: 0000 [#1] PREEMPT SMP NOPTI');
     expect(kernel.dmesg.join()).not.toContain('CR2');
   });
 

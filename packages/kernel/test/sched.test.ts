@@ -53,6 +53,16 @@ describe('schedule', () => {
     expect([...ran.values]).toEqual([0, 20]);
   });
 
+  it('takes the slow path to a new task for the flags of the task before it', () => {
+    const { kernel } = booted({ with: { schedHook: 'xtraOnly' } });
+    const switched: number[] = [];
+    kernel.slots.switchIn.push((next) => switched.push(next));
+    kernel.call(() => kernel.tasks.tif.set(kernel.tasks.current, TIF_WORK_CTXSW));
+    const task = kernel.call(() => kernel.spawn('A', () => {}));
+    kernel.call(() => kernel.sched.schedule());
+    expect(switched).toContain(task);
+  });
+
   it('with preemption off says BUG and keeps the count of the task, not of the CPU', () => {
     const { kernel, notes } = booted();
     function sleepyDriver(): void {

@@ -2,7 +2,7 @@
 // The rules of protection keys as checks: I1–I7, I11, I16 and G.
 
 import { type Invariant, invariant, type View, type Window } from '@pkslab/explore';
-import { Complaint, type Kernel, Mark } from '@pkslab/kernel';
+import { type Kernel, Mark } from '@pkslab/kernel';
 import { devPageAccessRefField, memremap } from '@pkslab/memremap';
 import { INIT_PKRS_VALUE, pkrsCacheField, savedPkrsField } from '@pkslab/pks-core';
 import { formatAddress, PF_PK } from '@pkslab/x86-cpu';
@@ -203,7 +203,7 @@ export function legalCalls(): Invariant {
     text: 'no oops, panic, WARN or deadlock in a scenario whose calls are all legal',
     mark(view, id, argument) {
       if (id !== Mark.complaint) return null;
-      return `${COMPLAINTS[argument] ?? 'a complaint'} in ${view.frame} context (${Object.keys(Complaint)[argument]})`;
+      return `${COMPLAINTS[argument] ?? 'a complaint'} in ${view.frame} context`;
     },
   });
 }

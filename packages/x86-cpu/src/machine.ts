@@ -264,8 +264,9 @@ export class Machine extends MachineCore {
     this.operate(Op.invpcid, type, context, address, 0);
   }
 
-  flushTlb(global: boolean): void {
-    this.operate(Op.flushTlb, global ? 1 : 0, 0, 0, 0);
+  /** Empties the TLB of the executing CPU, or of another one, as an IPI that is answered at once would. */
+  flushTlb(global: boolean, cpu?: number): void {
+    this.operate(Op.flushTlb, global ? 1 : 0, cpu === undefined ? 0 : cpu + 1, 0, 0);
   }
 
   /** Makes an event pending on a CPU: an interrupt vector, 2 for an NMI, 18 for a machine check. */

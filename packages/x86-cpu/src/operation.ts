@@ -46,7 +46,7 @@ export const Op = {
   writeEntry: 34, // physical address, -, low half, high half
   fillEntries: 35, // physical address, entries, low half, high half: one range of leaves, page frames ascending
   invlpg: 36, // address
-  flushTlb: 37, // 1: global pages too
+  flushTlb: 37, // 1: global pages too; the CPU plus 1, or 0: the executing one
   clwb: 38, // address, bytes: write back the lines of the range
   sfence: 39,
   lock: 40, // column, index, value: waits until the cell is 0, then sets it: one step

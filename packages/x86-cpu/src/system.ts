@@ -2,6 +2,7 @@
 // Operations on registers, the TLB and events. Privileged ones are #GP(0) in user mode.
 
 import { controlRegister, readMsr, writeControlRegister, writeMsr } from './control.ts';
+import type { Cpu } from './cpu.ts';
 import { leaveEvent } from './delivery.ts';
 import { FAULTED, Op } from './operation.ts';
 import { invalidateContext } from './pcid.ts';
@@ -81,8 +82,7 @@ export function executeSystem(
       cpu.tlb.invalidatePage(Math.floor(a / PAGE));
       return 0;
     case Op.flushTlb:
-      cpu.tlb.flush(a === 1);
-      if (a === 1) cpu.parked.clear();
+      flush(b === 0 ? cpu : (state.cpus[b - 1] as Cpu), a === 1);
       return 0;
     case Op.invpcid:
       return executeInvpcid(state, a, b, c);
@@ -142,4 +142,9 @@ function executeInvpcid(
 function refuse(state: ExecutingState, vector: number): number {
   state.mmu.refuse(vector);
   return FAULTED;
+}
+
+function flush(cpu: Cpu, global: boolean): void {
+  cpu.tlb.flush(global);
+  if (global) cpu.parked.clear();
 }

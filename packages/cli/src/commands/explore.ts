@@ -128,8 +128,10 @@ function progressLine(io: Io, name: string): ProgressLine {
 }
 
 function reportText(result: Exploration): string {
-  const { scenario, revision, repairs, verdict } = result;
-  const on = repairs.length === 0 ? revision : `${revision} with ${repairs.join(', ')} repaired`;
+  const { scenario, revision, repairs, sabotages, verdict } = result;
+  const repaired = repairs.length === 0 ? '' : ` with ${repairs.join(', ')} repaired`;
+  const broken = sabotages.length === 0 ? '' : ` broken by ${sabotages.join(', ')}`;
+  const on = `${revision}${repaired}${broken}`;
   const searched = `${count(result.executions, 'schedule')}, ${count(result.states, 'state')}`;
   const counts = `${searched}, ${result.seconds.toFixed(2)} s`;
   const lines = [`${scenario} on ${on}: ${verdict} (${counts})`];
@@ -174,10 +176,18 @@ function suspendedText({ suspended }: Exploration): string[] {
 }
 
 function toJson(result: Exploration): object {
-  const { scenario, revision, repairs, verdict, invariant, message, attributedTo } = result;
+  const { scenario, revision, repairs, sabotages, verdict, invariant, message } = result;
+  const { attributedTo, trace } = result;
   const { events, operations, executions, states, seconds, bound } = result;
   const { sitesReached, undelivered, suspended } = result;
-  const verdictPart = { scenario, revision, repairs, verdict, invariant, message, attributedTo };
+  const request = { scenario, revision, repairs, sabotages };
+  const verdictPart = { ...request, verdict, invariant, message, attributedTo };
   const countPart = { events, operations, executions, states, seconds, bound };
-  return { ...verdictPart, ...countPart, coverage: { sitesReached, undelivered }, suspended };
+  return {
+    ...verdictPart,
+    ...countPart,
+    coverage: { sitesReached, undelivered },
+    suspended,
+    trace,
+  };
 }
