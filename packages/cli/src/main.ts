@@ -2,7 +2,9 @@
 // The pkslab command: finds the command by its name and hands it the rest.
 
 import { readFileSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { type Command, type Io, suggestion } from './options.ts';
+import { processOutput } from './output.ts';
 
 interface Entry {
   readonly summary: string;
@@ -42,13 +44,17 @@ const commands: Readonly<Record<string, Entry>> = {
   },
 };
 
-const processIo: Io = {
-  stdout: (text) => void process.stdout.write(text),
-  stderr: (text) => void process.stderr.write(text),
-};
+/** Runs the command line and gives the status to exit with: 141 where a reader of its output is gone. */
+export async function main(args: readonly string[], io?: Io): Promise<number> {
+  if (io !== undefined) return dispatch(args, io);
+  const output = processOutput();
+  const status = await dispatch(args, output.io);
+  // What a stream still has to report arrives before this.
+  await setImmediate();
+  return output.statusOf(status);
+}
 
-/** Runs the command line and gives the status to exit with. */
-export async function main(args: readonly string[], io: Io = processIo): Promise<number> {
+async function dispatch(args: readonly string[], io: Io): Promise<number> {
   const [name = '', ...rest] = args;
   if (name === '--version' || name === '-v') {
     io.stdout(`pkslab ${version()}\n`);
@@ -79,7 +85,7 @@ async function printHelp(name: string | undefined, io: Io): Promise<number> {
     io.stdout(overview());
     return 0;
   }
-  return main([name, '--help'], io);
+  return dispatch([name, '--help'], io);
 }
 
 function unknown(name: string, io: Io): number {
