@@ -2,10 +2,12 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openFileMedia } from '@pkslab/pmem/node';
+import { createImage, openFileMedia } from '@pkslab/pmem/node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pmem } from '../src/commands/pmem.ts';
+import { CheckProgress } from '../src/pmem/check-progress.ts';
 import { type Captured, captured } from './captured.ts';
+import { startPkslab } from './pkslab.ts';
 
 let folder: string;
 let image: string;
@@ -36,6 +38,19 @@ describe('pkslab pmem create', () => {
     expect(await run('create', image)).toMatchObject({ status: 2 });
     expect(await run('create', '--size', '64K')).toMatchObject({ status: 2 });
   });
+});
+
+describe('a folder that is missing', () => {
+  it.each([['create', '--size', '1M'], ['info'], ['check']])(
+    'is what %s complains of',
+    async (command, ...more) => {
+      const nodir = join(folder, 'nodir');
+      const { status, err } = await run(command, join(nodir, 'b.img'), ...more);
+      expect(status).toBe(1);
+      expect(err).toContain(`there is no folder ${nodir}; make it first`);
+      expect(err).not.toContain('pkslab pmem create /');
+    },
+  );
 });
 
 describe('pkslab pmem info', () => {
@@ -84,6 +99,42 @@ describe('pkslab pmem check', () => {
     media.close();
     expect(status).toBe(1);
     expect(err).toContain('in use by');
+  });
+});
+
+describe('pkslab pmem check, interrupted', { timeout: 60_000 }, () => {
+  it.each(['SIGINT', 'SIGTERM'] as const)('%s releases the lock and gives 130', async (signal) => {
+    createImage(image, 16 * 2 ** 30);
+    const { process: child, finished, says } = startPkslab(['pmem', 'check', image]);
+    await says('MiB checked');
+    expect(existsSync(`${image}.lock`)).toBe(true);
+    child.kill(signal);
+    const { status, out, err } = await finished;
+    expect([status, out]).toEqual([130, '']);
+    expect(err).not.toContain('\r');
+    expect(err).toContain('interrupted: not all was checked');
+    expect(existsSync(`${image}.lock`)).toBe(false);
+  });
+});
+
+describe('CheckProgress', () => {
+  it.each([
+    [true, '\r\x1b[Ka.img: 2 of 4 MiB checked, 50 %\n'],
+    [false, 'a.img: 2 of 4 MiB checked, 50 %\n'],
+  ])('is silent for two seconds; live: %s', async (live, expected) => {
+    let now = 0;
+    const { err } = await captured((io) => {
+      const progress = new CheckProgress(io, 'a.img', live, () => now);
+      now = 1999;
+      progress.show(2 ** 20, 2 ** 22);
+      now = 2000;
+      progress.show(2 ** 21, 2 ** 22);
+      now = 2050;
+      progress.show(2 ** 21, 2 ** 22);
+      progress.end();
+      return 0;
+    });
+    expect(err).toBe(expected);
   });
 });
 

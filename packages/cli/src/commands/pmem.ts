@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // pkslab pmem: images of persistent memory, made, looked at, checked and served.
 
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { createImage, MediaError, ServeError } from '@pkslab/pmem/node';
 import {
   type Command,
@@ -63,8 +65,11 @@ export const pmem: Command = async (args, io) => {
 function hint(error: MediaError | ServeError): string {
   if (!(error instanceof MediaError)) return error.message;
   const { code, path, message } = error;
-  if (code === 'missing') {
+  if (code === 'missing' && existsSync(dirname(path))) {
     return `image ${path}: there is no such file; make it with pkslab pmem create ${path} --size 64M`;
+  }
+  if (code === 'missing') {
+    return `image ${path}: there is no folder ${dirname(path)}; make it first`;
   }
   if (code === 'readOnly') return message.replace('{ readOnly: true }', '--read-only');
   return message;

@@ -6,11 +6,15 @@ export interface Interrupt {
   dispose(): void;
 }
 
-/** Takes over both signals until disposed; a second one ends the process at once. */
-export function onInterrupt(): Interrupt {
+/**
+ * Takes over both signals until disposed.
+ *
+ * @param again what a second signal does; if not given, it ends the process at once
+ */
+export function onInterrupt(again: () => void = () => process.exit(130)): Interrupt {
   const state = { requested: false };
   const handler = (): void => {
-    if (state.requested) process.exit(130);
+    if (state.requested) again();
     state.requested = true;
   };
   process.on('SIGINT', handler);

@@ -2,10 +2,13 @@
 // pkslab pmem info and check.
 
 import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { residentChunksFor } from '@pkslab/pmem';
 import { defaultPmemLimit, imageUser, MediaError, openFileMedia } from '@pkslab/pmem/node';
 import { bootStack } from '@pkslab/selftests';
-import { type Command, type CommandSpec, runCommand } from '../options.ts';
+import { onInterrupt } from '../demo/interrupt.ts';
+import { type Command, type CommandSpec, type Io, runCommand } from '../options.ts';
+import { CheckProgress } from './check-progress.ts';
 
 const PAGE = 4096;
 const HEAD = 8192;
@@ -90,7 +93,7 @@ const checkSpec = {
 the file. Nothing is changed.`,
   positionals: [image],
   options: { json },
-  notes: ['Exit status: 0 if every page can be read and is the same; 1 if not.'],
+  notes: ['Exit status: 0 if every page can be read and is the same; 1 if not; 130 after Ctrl-C.'],
 } as const satisfies CommandSpec;
 
 interface CheckResult {
@@ -102,9 +105,13 @@ interface CheckResult {
 
 /** `pkslab pmem check IMAGE` */
 export const check: Command = (args, io) =>
-  runCommand(checkSpec, args, io, ({ options, positionals }) => {
+  runCommand(checkSpec, args, io, async ({ options, positionals }) => {
     const [path = ''] = positionals;
-    const result = checkImage(path);
+    const result = await interruptibleCheck(path, io);
+    if (result === null) {
+      io.stderr('interrupted: not all was checked\n');
+      return 130;
+    }
     const { pages, unreadable, different } = result;
     const ok = unreadable === 0 && different === 0;
     if (options.json) io.stdout(`${JSON.stringify({ ok, ...result }, null, 2)}\n`);
@@ -115,7 +122,27 @@ export const check: Command = (args, io) =>
     return ok ? 0 : 1;
   });
 
-function checkImage(path: string): CheckResult {
+/** Null after SIGINT or SIGTERM. A second one is not needed: the next block is the end. */
+async function interruptibleCheck(path: string, io: Io): Promise<CheckResult | null> {
+  const interrupt = onInterrupt(() => {});
+  const progress = new CheckProgress(io, path);
+  try {
+    return await checkImage(path, async (done, size) => {
+      progress.show(done, size);
+      await setImmediate();
+      return !interrupt.requested;
+    });
+  } finally {
+    progress.end();
+    interrupt.dispose();
+  }
+}
+
+/** @param goOn is told how many bytes are done, and says whether to go on */
+async function checkImage(
+  path: string,
+  goOn: (done: number, size: number) => Promise<boolean>,
+): Promise<CheckResult | null> {
   const media = openFileMedia(path, { readOnly: true });
   try {
     const { kernel, devices } = bootStack({ pmem: [{ media, readOnly: true }] });
@@ -127,6 +154,7 @@ function checkImage(path: string): CheckResult {
     let unreadable = 0;
     let different = 0;
     for (let at = 0; at < media.size; at += BLOCK) {
+      if (!(await goOn(at, media.size))) return null;
       const length = Math.min(BLOCK, media.size - at);
       media.read(at, theirs.subarray(0, length));
       const status = kernel.call(() => device.read(at, ours, length));
