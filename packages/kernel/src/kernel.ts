@@ -130,7 +130,9 @@ export class Kernel {
   }
 
   #parts(options: BootOptions): { machine: Machine; tasks: Tasks; preempt: Preempt; slots: Slots } {
-    const machine = new Machine(options);
+    // Linux's NMI entry copes with the IRET of a fault inside an NMI: to the rest, NMIs stay blocked.
+    const behaviours = { iretUnblocksNmi: 'marked', ...options.behaviours } as const;
+    const machine = new Machine({ ...options, behaviours });
     return { machine, tasks: new Tasks(machine), preempt: new Preempt(machine), slots: this.slots };
   }
 

@@ -254,7 +254,11 @@ describe('page_is_access_protected', () => {
     // A page of RAM needs no look: that RAM is not ZONE_DEVICE is fixed at boot.
     expect(operations({}, 5, PGMAP_PROT_ENABLED)).toEqual([branch, 'false']);
     const hole = pfn + 0x10_0000;
-    expect(operations({}, hole, PGMAP_PROT_ENABLED)).toEqual([branch, 'mem_section.pgmap', 'false']);
+    expect(operations({}, hole, PGMAP_PROT_ENABLED)).toEqual([
+      branch,
+      'mem_section.pgmap',
+      'false',
+    ]);
     const all = [branch, 'mem_section.pgmap', 'dev_pagemap.flags'];
     expect(operations({}, pfn, 0)).toEqual([...all, 'false']);
     expect(operations({}, pfn, PGMAP_PROT_ENABLED)).toEqual([...all, 'true']);

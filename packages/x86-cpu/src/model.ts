@@ -98,8 +98,8 @@ export interface Behaviours {
    */
   readonly spuriousFaults: boolean;
   /**
-   * Which IRET unblocks NMIs: `any`, as processors do, or the one that software `marked` as the end of an NMI,
-   * as a kernel with a nested-NMI entry appears. Default `marked`.
+   * Which IRET unblocks NMIs: `any`, as processors do (SDM Vol. 3A §6.7.1), or the one that software `marked` as
+   * the end of an NMI, as a kernel with a nested-NMI entry appears. Default `any`.
    */
   readonly iretUnblocksNmi: 'any' | 'marked';
 }
@@ -109,5 +109,5 @@ export const sdmBehaviours: Behaviours = {
   keyBitOnSupervisorPage: true,
   accessedOnFault: false,
   spuriousFaults: false,
-  iretUnblocksNmi: 'marked',
+  iretUnblocksNmi: 'any',
 };
