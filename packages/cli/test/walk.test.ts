@@ -57,7 +57,8 @@ describe('pkslab walk', () => {
   });
 
   it.each([
-    ['--cr0', '0', 'CR0.PE=0'],
+    ['--cr0', '0x10000', 'CR0.PE=0: no protected mode, and CR0.PG=0: paging is off; so'],
+    ['--cr0', '80000000', '0x80000000: CR0.PE=0: no protected mode; so'],
     ['--cr0', '0x10001', 'CR0.PG=0'],
     ['--cr4', '0', 'CR4.PAE=0'],
     ['--efer', '0', 'IA32_EFER.LMA=0'],

@@ -101,12 +101,15 @@ const REQUIRED = [
 
 /** Without these bits there is no walk of four or five levels to show. */
 function checkPaging(registers: Partial<Record<RegisterName, number>>): void {
-  for (const [name, bit, problem] of REQUIRED) {
+  for (const name of ['cr0', 'cr4', 'efer'] as const) {
     const value = registers[name];
-    if (value === undefined || (value & bit) !== 0) continue;
-    const fix = `set bit 0x${(bit >>> 0).toString(16)}`;
+    if (value === undefined) continue;
+    const missing = REQUIRED.filter(([which, bit]) => which === name && (value & bit) === 0);
+    if (missing.length === 0) continue;
+    const problems = missing.map(([, , problem]) => problem).join(', and ');
+    const bits = missing.reduce((all, [, bit]) => all | bit, 0) >>> 0;
     throw new UsageError(
-      `--${name} 0x${value.toString(16)}: ${problem}, so there is no 4-level walk; ${fix}`,
+      `--${name} 0x${value.toString(16)}: ${problems}; so there is no 4-level walk: set 0x${bits.toString(16)}`,
     );
   }
 }
