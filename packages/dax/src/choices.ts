@@ -24,6 +24,27 @@ export const daxChoices: ChoiceSlice = {
       writebackGrant: 'none',
       daxKill: 'waits',
     },
+    'rfc-v3': {
+      daxUnlockOrder: 'mirrored',
+      daxLockGrant: 'on',
+      supportedScope: 'expanded',
+      writebackGrant: 'none',
+      daxKill: 'waits',
+    },
+    v7: {
+      daxUnlockOrder: 'mirrored',
+      daxLockGrant: 'on',
+      supportedScope: 'expanded',
+      writebackGrant: 'none',
+      daxKill: 'waits',
+    },
+    v10: {
+      daxUnlockOrder: 'mirrored',
+      daxLockGrant: 'on',
+      supportedScope: 'expanded',
+      writebackGrant: 'none',
+      daxKill: 'waits',
+    },
     reference: {
       daxUnlockOrder: 'mirrored',
       daxLockGrant: 'on',

@@ -86,14 +86,14 @@ export class Enabled {
       this.#machine.cpu = this.#machine.cpus[cpu] as Machine['cpu'];
       const choices = this.#machine.choosers[node.a]?.alternatives(node.b) ?? [];
       for (const choice of choices) into[end++] = own.alternative(choice);
-    } else if (this.#canStep(node, op)) {
+    } else if (this.#canStep(cpu, node, op)) {
       into[end++] = own.step;
     }
     return end;
   }
 
-  #canStep(node: Node, op: number): boolean {
-    if (op === Op.halt) return this.#kernel.sched.anyoneWaits;
+  #canStep(cpu: number, node: Node, op: number): boolean {
+    if (op === Op.halt) return this.#kernel.sched.haltEnds(cpu);
     return this.#machine.canExecute(op, node.a, node.b, node.c);
   }
 

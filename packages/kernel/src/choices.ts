@@ -17,6 +17,9 @@ const SCHED_HOOK: readonly SchedHook[] = ['xtraOnly', 'switchEnd', 'beforeCurren
 export const kernelChoices: ChoiceSlice = {
   revisions: {
     'rfc-v2': { statePassing: 'byValue', nmiCovered: 'no', schedHook: 'xtraOnly' },
+    'rfc-v3': { statePassing: 'byReference', nmiCovered: 'yes', schedHook: 'xtraOnly' },
+    v7: { statePassing: 'byReference', nmiCovered: 'yes', schedHook: 'switchEnd' },
+    v10: { statePassing: 'byReference', nmiCovered: 'yes', schedHook: 'beforeCurrent' },
     reference: { statePassing: 'byReference', nmiCovered: 'yes', schedHook: 'switchEnd' },
   },
   values: { statePassing: STATE_PASSING, nmiCovered: NMI_COVERED, schedHook: SCHED_HOOK },

@@ -36,6 +36,7 @@ export { PrintkRing } from './printk.ts';
 export {
   type ChoiceSlice,
   type Choices,
+  noChoices,
   type RevisionName,
   type RevisionRequest,
   resolveChoices,

@@ -9,11 +9,15 @@ import { KernelError } from './kernel-error.ts';
  *
  * The posted revisions that run, and `reference`: RFC V2's features with its reported defects repaired.
  */
-export type RevisionName = 'reference' | 'rfc-v2';
+export type RevisionName = 'reference' | 'rfc-v2' | 'rfc-v3' | 'v7' | 'v10';
 
+/** Every revision: the repaired one, then those that were posted, oldest first. */
 export const revisionNames: readonly RevisionName[] = Object.freeze([
   'reference',
   'rfc-v2',
+  'rfc-v3',
+  'v7',
+  'v10',
 ] as const);
 
 /** Design choices, by name: of one package, or of a boot. */
@@ -30,6 +34,15 @@ export interface ChoiceSlice {
   /** What breaks a protection on purpose, by name. */
   readonly sabotages?: Readonly<Record<string, Choices>>;
 }
+
+/** The slice of a module that has no choices: the same in every revision. */
+export const noChoices: ChoiceSlice = Object.freeze({
+  revisions: Object.fromEntries(revisionNames.map((name) => [name, {}])) as Readonly<
+    Record<RevisionName, Choices>
+  >,
+  values: {},
+  repairs: {},
+});
 
 /** How a boot departs from a revision as posted. */
 export interface RevisionRequest {

@@ -257,7 +257,7 @@ export class Runner implements OperationHook {
     const machine = this.#machine;
     const op = kind & KIND_MASK;
     if (op === Op.switchStack) this.#leave(kind, a, b);
-    if (op === Op.halt && !this.#sched.anyoneWaits) throw new Pause('halted');
+    if (op === Op.halt && !this.#sched.haltEnds(machine.cpu.index)) throw new Pause('halted');
     if (!machine.canExecute(op, a, b, c)) this.#waitUntilExecutable(kind, a, b, c);
     for (;;) {
       const result = machine.execute(kind, a, b, c, d);

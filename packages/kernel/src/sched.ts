@@ -72,6 +72,11 @@ export class Scheduler {
     this.#tasks.state.poke(next, TaskState.running);
   }
 
+  /** Whether a halted CPU goes on: where there is work for it. */
+  haltEnds(cpu: number): boolean {
+    return this.anyoneWaitsFor(cpu);
+  }
+
   /** Whether any task waits for the executing CPU. */
   get anyoneWaits(): boolean {
     return this.anyoneWaitsFor(this.#machine.cpu.index);

@@ -2,15 +2,13 @@
 import { describe, expect, it } from 'vitest';
 import { atBoundary } from '../../../scripts/testing/boundaries.ts';
 import type { BootOptions, Kernel, KernelModule, Runner } from '../src/index.ts';
-import { HARDIRQ_OFFSET, NMI_OFFSET } from '../src/index.ts';
+import { HARDIRQ_OFFSET, NMI_OFFSET, noChoices } from '../src/index.ts';
 import { booted, RAM } from './support.ts';
 
 /** A module that saves 7 in a word of each entry, and tells what it finds there at the exit. */
 const saver = (restored: (value: number) => void): KernelModule<null> => ({
   name: 'saver',
-  revisions: { 'rfc-v2': {}, reference: {} },
-  values: {},
-  repairs: {},
+  ...noChoices,
   create(kernel: Kernel) {
     const word = kernel.slots.reserveEntryWord();
     kernel.slots.entrySave.push((state) => {

@@ -11,7 +11,13 @@ import {
 import { RAM } from './support.ts';
 
 const slice = {
-  revisions: { 'rfc-v2': { colour: 'red' }, reference: { colour: 'green' } },
+  revisions: {
+    'rfc-v2': { colour: 'red' },
+    'rfc-v3': { colour: 'red' },
+    v7: { colour: 'red' },
+    v10: { colour: 'red' },
+    reference: { colour: 'green' },
+  },
   values: { colour: ['red', 'green', 'blue'] },
   repairs: { 'D-99': { colour: 'blue' } },
   sabotages: { 'paint-over': { colour: 'red' } },

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, it } from 'vitest';
-import { type BootOptions, RESCHEDULE_VECTOR, TaskState, TIF_WORK_CTXSW } from '../src/index.ts';
+import {
+  type BootOptions,
+  noChoices,
+  RESCHEDULE_VECTOR,
+  TaskState,
+  TIF_WORK_CTXSW,
+} from '../src/index.ts';
 import { booted, reported } from './support.ts';
 
 describe('schedule', () => {
@@ -95,9 +101,7 @@ describe('the switch hook', () => {
       modules: [
         {
           name: 'hook',
-          revisions: { 'rfc-v2': {}, reference: {} },
-          values: {},
-          repairs: {},
+          ...noChoices,
           create(k) {
             k.slots.switchIn.push((next) => hook(next));
           },

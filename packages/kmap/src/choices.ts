@@ -12,6 +12,9 @@ import type { ChoiceSlice } from '@pkslab/kernel';
 export const kmapChoices: ChoiceSlice = {
   revisions: {
     'rfc-v2': { kmapPolicy: 'grant', kmapHook: 'on' },
+    'rfc-v3': { kmapPolicy: 'grant', kmapHook: 'on' },
+    v7: { kmapPolicy: 'grant', kmapHook: 'on' },
+    v10: { kmapPolicy: 'grant', kmapHook: 'on' },
     reference: { kmapPolicy: 'local', kmapHook: 'on' },
   },
   values: { kmapPolicy: ['grant', 'local'], kmapHook: ['on', 'off'] },

@@ -9,6 +9,7 @@ import {
   ENXIO,
   KernelError,
   type KernelModule,
+  noChoices,
 } from '@pkslab/kernel';
 import { pksCore } from '@pkslab/pks-core';
 import { describe, expect, it } from 'vitest';
@@ -278,9 +279,7 @@ describe('the device key', () => {
   it('may be none because all keys are taken: maps are made with key 0, and nothing is protected', () => {
     const greedy: KernelModule<null> = {
       name: 'greedy',
-      revisions: { 'rfc-v2': {}, reference: {} },
-      values: {},
-      repairs: {},
+      ...noChoices,
       create(kernel) {
         kernel.initcall('arch', () => {
           for (let i = 0; i < 15; i++) kernel.module(pksCore).keys.alloc(`greedy ${i}`);

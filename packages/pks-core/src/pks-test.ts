@@ -42,6 +42,9 @@ const privateDataField: FieldDefinition = {
 export const pksTestChoices: ChoiceSlice = {
   revisions: {
     'rfc-v2': { testHandler: 'thread', 'pks-test-on-boot': 'no' },
+    'rfc-v3': { testHandler: 'exception', 'pks-test-on-boot': 'no' },
+    v7: { testHandler: 'exception', 'pks-test-on-boot': 'no' },
+    v10: { testHandler: 'exception', 'pks-test-on-boot': 'no' },
     reference: { testHandler: 'exception', 'pks-test-on-boot': 'no' },
   },
   values: { testHandler: ['thread', 'exception'], 'pks-test-on-boot': ['no', 'yes'] },

@@ -14,11 +14,32 @@ export type DetachOrder = 'drainFirst' | 'unmapFirst';
  * - `flushFence` — whether a flush fences before it asks the media (`missing` is for sabotage).
  * - `detachOrder` — whether a detach waits for I/O and dax users before it unmaps (`unmapFirst` is for sabotage).
  *
- * The posted code has no reported defect in this package, so both revisions are the same.
+ * The posted code has no reported defect in this package, so all revisions are the same.
  */
 export const pmemChoices: ChoiceSlice = {
   revisions: {
     'rfc-v2': {
+      pmemProtection: 'set',
+      pmemGrant: 'on',
+      writeBack: 'done',
+      flushFence: 'present',
+      detachOrder: 'drainFirst',
+    },
+    'rfc-v3': {
+      pmemProtection: 'set',
+      pmemGrant: 'on',
+      writeBack: 'done',
+      flushFence: 'present',
+      detachOrder: 'drainFirst',
+    },
+    v7: {
+      pmemProtection: 'set',
+      pmemGrant: 'on',
+      writeBack: 'done',
+      flushFence: 'present',
+      detachOrder: 'drainFirst',
+    },
+    v10: {
       pmemProtection: 'set',
       pmemGrant: 'on',
       writeBack: 'done',

@@ -4,13 +4,11 @@
 import {
   type BootOptions,
   boot,
-  type Choices,
   type Kernel,
   type KernelModule,
-  type RevisionName,
+  noChoices,
   type RevisionRequest,
   type Runner,
-  revisionNames,
 } from '@pkslab/kernel';
 import { pksTest } from '@pkslab/pks-core';
 import { CHUNK_SIZE } from '@pkslab/x86-cpu';
@@ -29,16 +27,10 @@ export class TestSkipped extends Error {
   override readonly name = 'TestSkipped';
 }
 
-const noChoices = Object.fromEntries(revisionNames.map((name) => [name, {}])) as Readonly<
-  Record<RevisionName, Choices>
->;
-
 /** Stops a kernel whose fault handler lets an access through that is refused all the same. */
 const refusalGuard: KernelModule<null> = {
   name: 'refusal-guard',
-  revisions: noChoices,
-  values: {},
-  repairs: {},
+  ...noChoices,
   create(kernel: Kernel): null {
     let last = 0;
     let refusals = 0;
