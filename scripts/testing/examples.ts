@@ -38,17 +38,28 @@ export function testExamples(root: URL, modules: Modules): void {
   });
 }
 
+/** Declares one test for each example of a page of the documentation; `page` is its address. */
+export function testPage(page: URL, modules: Modules): void {
+  const path = fileURLToPath(page);
+  describe(`the examples of ${path.split('/').pop()} run and print what they say`, () => {
+    for (const example of pageExamples(path)) {
+      it(example.place, () => runExample(example, modules));
+    }
+  });
+}
+
 /** The examples of the package in a folder. */
 export function packageExamples(folder: string): {
   readonly readme: readonly Example[];
   readonly documented: readonly Example[];
 } {
-  return { readme: readmeExamples(folder), documented: docExamples(folder) };
+  return { readme: pageExamples(`${folder}/README.md`), documented: docExamples(folder) };
 }
 
-/** The ts blocks of a README; a `text` block that follows at once is the output. */
-function readmeExamples(folder: string): readonly Example[] {
-  const text = readFileSync(`${folder}/README.md`, 'utf8');
+/** The ts blocks of a page; a `text` block that follows at once is the output. */
+function pageExamples(path: string): readonly Example[] {
+  const text = readFileSync(path, 'utf8');
+  const name = path.split('/').pop();
   const blocks = [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)];
   const found: Example[] = [];
   blocks.forEach((block, i) => {
@@ -59,7 +70,7 @@ function readmeExamples(folder: string): readonly Example[] {
     const between = next === undefined ? '-' : text.slice(end, next.index);
     const printed = next?.[1] === 'text' && !between.includes('\n\n\n') && shortBridge(between);
     found.push({
-      place: `README.md:${line}`,
+      place: `${name}:${line}`,
       code: block[2] ?? '',
       ...(printed ? { output: next[2] ?? '' } : {}),
     });
