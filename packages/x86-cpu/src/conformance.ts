@@ -2,7 +2,8 @@
 // Runs conformance vectors through the machine and reports, suite by suite.
 
 import { agrees, Replayer } from './replay.ts';
-import { type VectorCase, vectorCase } from './vector-case.ts';
+import { vectorCase } from './vector-case.ts';
+import type { VectorCase } from './vector-state.ts';
 import { ANY_FLAGS, type VectorSuite } from './vectors.ts';
 
 /** How often an emulator's answer deviated from the expected one, by class. */

@@ -145,16 +145,10 @@ export { Replayer, type ReplayResult } from './replay.ts';
 export type { Chooser, Journal, MachineState } from './state.ts';
 export { type Mapping, type PageSize, PageTables } from './tables.ts';
 export type { TlbEntry } from './tlb.ts';
-export {
-  CaseReader,
-  modeOf,
-  type VectorAccess,
-  type VectorAction,
-  type VectorCase,
-  type VectorEntry,
-  vectorCase,
-} from './vector-case.ts';
+export { modeOf, type VectorAccess, type VectorAction } from './vector-access.ts';
+export { CaseReader, vectorCase } from './vector-case.ts';
 export { type AccessRules, outcomeByRules, sdmRules, walkEntries } from './vector-rules.ts';
+export type { VectorCase, VectorEntry } from './vector-state.ts';
 export {
   ANY_FLAGS,
   RECORD_BYTES,

@@ -5,8 +5,8 @@ import { NO_TABLE } from './cpu.ts';
 import { type Fault, Outcome, TripleFault } from './fault.ts';
 import type { Machine } from './machine.ts';
 import { VECTOR_PF } from './registers.ts';
-import type { VectorAccess } from './vector-case.ts';
-import { tableOf } from './vector-case.ts';
+import type { VectorAccess } from './vector-access.ts';
+import { tableOf } from './vector-state.ts';
 import { VectorOutcome } from './vectors.ts';
 
 // Virtual addresses in the 2 MiB after the page under test, mapped by one supervisor leaf with key 0.

@@ -6,14 +6,9 @@ import { FAULTED, Op } from './operation.ts';
 import { HUGE_PAGE_SIZE, PTE_A, PTE_D } from './paging.ts';
 import { VECTOR_PF } from './registers.ts';
 import { ReplayEvents } from './replay-events.ts';
-import {
-  CaseReader,
-  type CaseState,
-  DATA_FRAME,
-  SECOND_FRAME,
-  tableOf,
-  type VectorAccess,
-} from './vector-case.ts';
+import type { VectorAccess } from './vector-access.ts';
+import { CaseReader } from './vector-case.ts';
+import { type CaseState, DATA_FRAME, SECOND_FRAME, tableOf } from './vector-state.ts';
 import { ANY_FLAGS, VectorOutcome, type VectorSuite } from './vectors.ts';
 
 /** Virtual address of the page under test; at the same offset of its 1 GiB as the frame. */

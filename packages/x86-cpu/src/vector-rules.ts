@@ -12,7 +12,8 @@ import {
   reservedHighBits,
 } from './paging.ts';
 import { EFER_NXE } from './registers.ts';
-import { modeOf, type VectorCase, type VectorEntry } from './vector-case.ts';
+import { modeOf } from './vector-access.ts';
+import type { VectorCase, VectorEntry } from './vector-state.ts';
 import { VectorOutcome } from './vectors.ts';
 
 /** Rules that vectors can be run against. */
