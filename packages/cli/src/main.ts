@@ -21,6 +21,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'Run scenarios under every interleaving and print the shortest one that breaks them',
     load: async () => (await import('./commands/explore.ts')).explore,
   },
+  scenarios: {
+    summary: 'List the scenarios that explore searches',
+    load: async () => (await import('./commands/scenarios.ts')).scenarios,
+  },
   selftests: {
     summary: 'Run the test programme of the series and ours, or see whether it notices sabotage',
     load: async () => (await import('./commands/selftests.ts')).selftests,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, it } from 'vitest';
-import { pkslab } from './pkslab.ts';
+import { pkslab, startPkslab } from './pkslab.ts';
 
 const KEYS = [
   'scenario',
@@ -58,9 +58,44 @@ describe('pkslab explore', () => {
     expect(JSON.parse(none.out)).toMatchObject([{ verdict: 'holds', bound: { nmi: 0 } }]);
   });
 
+  it('replaces single choices, as the report says', async () => {
+    const args = ['preempt-in-section', '--with', 'schedHook=xtraOnly'];
+    const { status, out } = await pkslab('explore', ...args);
+    expect(status).toBe(1);
+    expect(out).toContain('preempt-in-section on reference with schedHook=xtraOnly: violated');
+  });
+
+  it('takes a number of CPUs where the scenario has it', async () => {
+    const { out } = await pkslab('explore', 'preempt-in-section', '--cpus', '2', '--json');
+    expect(JSON.parse(out)).toMatchObject([{ verdict: 'holds', bound: { cpus: 2 } }]);
+  });
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('on %s prints what was covered and exits with %i', async (signal, wanted) => {
+    const { process, says, finished } = startPkslab(['explore', 'everything', 'irq-in-section']);
+    await says('states');
+    process.kill(signal);
+    const { status, out } = await finished;
+    expect(status).toBe(wanted);
+    expect(out).toMatch(/^everything on reference: incomplete/);
+    expect(out).toMatch(/\d+ operation sites reached/);
+    expect(out).not.toContain('irq-in-section');
+  });
+
   it.each([
     [['irq-in-sectoin'], 'Did you mean irq-in-section?'],
     [['irq-in-section', '--repair', 'D-99'], 'unknown repair D-99: there is'],
+    [['irq-in-section', '--repair', 'D-1'], 'Did you mean D-01?'],
+    [['irq-in-section', '--sabotage', 'nmi-uncoverd'], 'Did you mean nmi-uncovered?'],
+    [['irq-in-section', '--with', 'schedHok=xtraOnly'], 'Did you mean schedHook?'],
+    [['irq-in-section', '--with', 'schedHook=xtraonly'], 'Did you mean xtraOnly?'],
+    [['irq-in-section', '--with', 'schedHook'], '--with schedHook: expected CHOICE=VALUE'],
+    [['irq-in-section', '--all'], '--all is every scenario: leave out irq-in-section'],
+    [['irq-in-section', '--cpus', '2'], 'irq-in-section cannot run on 2 CPUs: it has one number'],
+    [['stray-store', '--cpus', '3'], 'stray-store cannot run on 3 CPUs: it runs on 1 or 2'],
+    [['irq-in-section', '--sabotage', 'flush-without-fence'], 'irq-in-section: unknown sabotage'],
     [['irq-in-section', '--revision', 'v9'], '--revision v9: there is reference, rfc-v2'],
     [['irq-in-section', '--irk', '1'], 'Did you mean --irq?'],
     [[], 'name a scenario, or say --all'],

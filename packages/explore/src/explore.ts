@@ -5,7 +5,7 @@ import { type RevisionName, type RevisionRequest, revisionNames } from '@pkslab/
 import { attribute } from './attribute.ts';
 import { Coverage, type UndeliveredPair } from './coverage.ts';
 import { ExhaustiveSearch, type Progress, type SearchResult } from './exhaustive.ts';
-import type { Budget, Scenario } from './scenario.ts';
+import { type Budget, onCpus, type Scenario } from './scenario.ts';
 import { type Suspension, suspensions } from './suspension.ts';
 import { System } from './system.ts';
 import { traceText } from './trace.ts';
@@ -16,6 +16,8 @@ export interface ExploreOptions {
   readonly repairs?: readonly string[];
   readonly sabotages?: readonly string[];
   readonly with?: Readonly<Record<string, string>>;
+  /** Another number of CPUs than the scenario's own, where it allows that. */
+  readonly cpus?: number;
   /** Events that replace the scenario's own budget. */
   readonly budget?: Partial<Budget>;
   /** Default 20 million. */
@@ -27,6 +29,8 @@ export interface ExploreOptions {
   /** Repairs to try one by one for attribution; default those that the kernel's modules know. */
   readonly candidates?: readonly string[];
   readonly onProgress?: (progress: Progress & { readonly seconds: number }) => void;
+  /** Asked now and then; true ends the search, and what was covered till then is reported. */
+  readonly shouldStop?: () => boolean;
 }
 
 /** What an exploration found. */
@@ -35,6 +39,7 @@ export interface Exploration {
   readonly revision: RevisionName;
   readonly repairs: readonly string[];
   readonly sabotages: readonly string[];
+  readonly with: Readonly<Record<string, string>>;
   readonly verdict: SearchResult['verdict'];
   /** Id of the violated invariant, and what was wrong. */
   readonly invariant: string | null;
@@ -64,8 +69,10 @@ export interface Exploration {
  * `holds` is said only of a finished space; a violation is minimal in its number of events.
  *
  * @throws {KernelError} EINVAL for an unknown revision, repair or choice.
+ * @throws {ExploreError} for a number of CPUs that the scenario does not have.
  */
-export function explore(scenario: Scenario, options: ExploreOptions = {}): Exploration {
+export function explore(wanted: Scenario, options: ExploreOptions = {}): Exploration {
+  const scenario = onCpus(wanted, options.cpus);
   const request: RevisionRequest = {
     revision: options.revision ?? (revisionNames[0] as RevisionName),
     repairs: options.repairs ?? [],
@@ -82,6 +89,7 @@ export function explore(scenario: Scenario, options: ExploreOptions = {}): Explo
   const shouldStop = (progress: Progress): boolean => {
     const seconds = clock() - start;
     options.onProgress?.({ ...progress, seconds });
+    if (options.shouldStop?.() === true) return true;
     return seconds > (options.maxSeconds ?? Number.POSITIVE_INFINITY);
   };
   const result = new ExhaustiveSearch(system, { maxStates, shouldStop }, coverage).run(budget);
@@ -95,6 +103,7 @@ export function explore(scenario: Scenario, options: ExploreOptions = {}): Explo
     revision: request.revision,
     repairs: request.repairs,
     sabotages: request.sabotages,
+    with: request.with,
     verdict: result.verdict,
     invariant: result.violation?.invariant ?? null,
     message: result.violation?.message ?? null,

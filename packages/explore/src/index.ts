@@ -5,6 +5,7 @@ export type { Violation } from './checker.ts';
 export { Coverage, type UndeliveredPair } from './coverage.ts';
 export { ExhaustiveSearch, type Limits, type Progress, type SearchResult } from './exhaustive.ts';
 export { type Exploration, type ExploreOptions, explore } from './explore.ts';
+export { ExploreError } from './explore-error.ts';
 export {
   type FrameKind,
   type Invariant,
@@ -20,6 +21,7 @@ export {
   type Scenario,
   type Setup,
   scenario,
+  type Wish,
 } from './scenario.ts';
 export type { Suspension } from './suspension.ts';
 export { System } from './system.ts';

@@ -2,6 +2,7 @@
 // What is explored: a booted kernel with its tasks, the events that may happen, and what must hold.
 
 import type { Kernel, RevisionRequest } from '@pkslab/kernel';
+import { ExploreError } from './explore-error.ts';
 import type { Invariant } from './invariant.ts';
 
 /** Kinds of events, in the order of their budgets. */
@@ -22,6 +23,12 @@ export interface Setup {
   readonly vectors?: readonly number[];
 }
 
+/** What a caller asks of a scenario's machine. */
+export interface Wish {
+  /** One of the scenario's `cpus`. */
+  readonly cpus?: number;
+}
+
 /**
  * A scenario: code of tasks and handlers on a kernel of any revision, and the events around it.
  *
@@ -33,10 +40,28 @@ export interface Scenario {
   /** One sentence: what happens in it. */
   readonly title: string;
   readonly budget: Budget;
-  setup(request: RevisionRequest): Setup;
+  /** Numbers of CPUs that `setup` can be asked for, the default first; without it there is one way only. */
+  readonly cpus?: readonly number[];
+  setup(request: RevisionRequest, wish?: Wish): Setup;
 }
 
 /** Declares a scenario; returns it unchanged. */
 export function scenario(definition: Scenario): Scenario {
   return definition;
+}
+
+/**
+ * The same scenario on another number of CPUs.
+ *
+ * @throws {ExploreError} where it cannot be set up so.
+ */
+export function onCpus(scenario: Scenario, cpus: number | undefined): Scenario {
+  if (cpus === undefined) return scenario;
+  const possible = scenario.cpus ?? [];
+  if (!possible.includes(cpus)) {
+    const hint =
+      possible.length === 0 ? 'has one number of CPUs only' : `runs on ${possible.join(' or ')}`;
+    throw new ExploreError(`scenario ${scenario.name} cannot run on ${cpus} CPUs: it ${hint}`);
+  }
+  return { ...scenario, setup: (request) => scenario.setup(request, { cpus }) };
 }

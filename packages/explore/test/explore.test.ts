@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { explore } from '../src/index.ts';
+import { ExploreError, explore, type Scenario } from '../src/index.ts';
 import { cell, endsWith, lostUpdate, protocol } from './support.ts';
 
 describe('explore()', () => {
@@ -48,6 +48,34 @@ describe('explore()', () => {
     expect(result.verdict).toBe('incomplete');
     expect(progress).toEqual([1, 2, 3, 4]);
     expect(result.seconds).toBe(5);
+  });
+
+  it('ends when it is told to, with what it covered', () => {
+    let looks = 0;
+    const result = explore(longScenario(3), { shouldStop: () => ++looks === 2 });
+    expect(result.verdict).toBe('incomplete');
+    expect(result.sitesReached).toBeGreaterThan(5);
+    expect(looks).toBe(2);
+  });
+
+  it('asks a scenario for CPUs, and refuses a number that it does not have', () => {
+    const asked: unknown[] = [];
+    const scenario: Scenario = {
+      ...lostUpdate(1),
+      cpus: [1, 2],
+      setup(request, wish) {
+        asked.push(wish);
+        return lostUpdate(wish?.cpus ?? 1).setup(request);
+      },
+    };
+    expect(explore(scenario)).toMatchObject({ verdict: 'holds', bound: { cpus: 1 } });
+    expect(explore(scenario, { cpus: 2 })).toMatchObject({
+      verdict: 'violated',
+      bound: { cpus: 2 },
+    });
+    expect(asked.at(-1)).toEqual({ cpus: 2 });
+    expect(() => explore(scenario, { cpus: 3 })).toThrow('cannot run on 3 CPUs: it runs on 1 or 2');
+    expect(() => explore(lostUpdate(1), { cpus: 2 })).toThrow(ExploreError);
   });
 
   it('gives the same result every time', () => {

@@ -1,76 +1,116 @@
 // SPDX-License-Identifier: MIT
 // pkslab explore
 
-import { type Exploration, explore as runExplore, type Scenario } from '@pkslab/explore';
-import { KernelError, type RevisionName, revisionNames } from '@pkslab/kernel';
+import type { Exploration, Scenario } from '@pkslab/explore';
+import type { RevisionRequest } from '@pkslab/kernel';
 import { scenarios } from '@pkslab/selftests';
-import { type Command, type Io, runCommand, suggestion, UsageError } from '../options.ts';
+import type { Job } from '../explore/job.ts';
+import { progressLine } from '../explore/progress-line.ts';
+import { exitStatus, reportText, toJson } from '../explore/report.ts';
+import {
+  interruptible,
+  RefusedError,
+  type SearchThreads,
+  SIGNAL_STATUS,
+} from '../explore/search-threads.ts';
+import {
+  type Arguments,
+  type Command,
+  type Io,
+  runCommand,
+  suggestion,
+  UsageError,
+} from '../options.ts';
+import { requestOf, requestOptions } from '../request.ts';
 
 const spec = {
   name: 'explore',
   summary: 'Searches every interleaving of a scenario: holds, or the schedule that breaks it.',
-  positionals: [{ name: 'SCENARIO', help: 'name of a scenario', count: 'any' }],
+  positionals: [
+    { name: 'SCENARIO', help: 'name of a scenario; pkslab scenarios lists them', count: 'any' },
+  ],
   options: {
     all: { type: 'boolean', help: 'Every scenario of the catalogue' },
-    revision: {
-      type: 'string',
-      value: 'R',
-      help: 'The revision of the series',
-      choices: revisionNames,
-      default: 'reference',
-    },
-    repair: { type: 'list', value: 'LIST', help: 'Reported defects to repair, e.g. D-01,D-08' },
-    sabotage: { type: 'list', value: 'LIST', help: 'Protections to break' },
+    ...requestOptions,
     irq: { type: 'integer', value: 'N', help: 'Interrupts in a schedule', max: 9 },
     nmi: { type: 'integer', value: 'N', help: 'NMIs in a schedule', max: 9 },
     preempt: { type: 'integer', value: 'N', help: 'Preemptions in a schedule', max: 9 },
     'page-fault': { type: 'integer', value: 'N', help: 'Page faults in a schedule', max: 9 },
+    cpus: { type: 'integer', value: 'N', help: 'CPUs, where the scenario lets one choose', min: 1 },
     'max-states': { type: 'integer', value: 'N', help: 'Stop there', default: 20_000_000, min: 1 },
     'max-time': { type: 'integer', value: 'S', help: 'Seconds for each scenario', min: 1 },
     json: { type: 'boolean', help: 'One JSON document on stdout' },
   },
   notes: [
-    `Scenarios: ${scenarios.map(({ name }) => name).join(', ')}.`,
-    'Exit status: 0 if all hold, 1 if one is violated, 3 if a search did not finish.',
+    'Ctrl-C ends the search at hand and prints what it covered.',
+    'Exit status: 0 if all hold, 1 if one is violated, 3 if a search did not finish, 130 after Ctrl-C.',
   ],
   examples: [
     'pkslab explore irq-in-section --revision rfc-v2',
     'pkslab explore --all --revision rfc-v2 --repair D-01',
+    'pkslab explore preempt-in-section --with schedHook=xtraOnly',
   ],
 } as const;
 
+type Options = Arguments<typeof spec>['options'];
+
 /** Explores scenarios and reports on each. */
 export const explore: Command = (args, io) =>
-  runCommand(spec, args, io, ({ options, positionals }) => {
-    const chosen = options.all ? scenarios : positionals.map(byName);
-    if (chosen.length === 0) throw new UsageError('name a scenario, or say --all');
-    const budget = given({
-      irq: options.irq,
-      nmi: options.nmi,
-      preempt: options.preempt,
-      pageFault: options['page-fault'],
+  runCommand(spec, args, io, async ({ options, positionals }) => {
+    const chosen = chosenFrom(options.all, positionals);
+    const job = jobOf(options, requestOf(options));
+    const results: Exploration[] = [];
+    const signal = await interruptible(async (threads, stopped) => {
+      for (const { name } of chosen) {
+        if (stopped()) break;
+        const result = await search(threads, { scenario: name, ...job }, io, options.all);
+        if (result === null) continue;
+        if (!options.json) io.stdout(reportText(result));
+        results.push(result);
+      }
     });
-    const results = chosen.map((scenario) => {
-      const progress = progressLine(io, scenario.name);
-      const result = checked(() =>
-        runExplore(scenario, {
-          revision: options.revision as RevisionName,
-          repairs: options.repair,
-          sabotages: options.sabotage,
-          budget,
-          maxStates: options['max-states'],
-          ...given({ maxSeconds: options['max-time'] }),
-          clock: () => performance.now() / 1000,
-          onProgress: progress.update,
-        }),
-      );
-      progress.end();
-      if (!options.json) io.stdout(reportText(result));
-      return result;
-    });
+    if (results.length === 0 && signal === null) throw new UsageError('no scenario takes this');
     if (options.json) io.stdout(`${JSON.stringify(results.map(toJson), null, 2)}\n`);
-    return exitStatus(results);
+    return signal === null ? exitStatus(results) : SIGNAL_STATUS[signal];
   });
+
+/** Null where `skip` is set and the scenario does not take the request: a line says so. */
+async function search(
+  threads: SearchThreads,
+  job: Job,
+  io: Io,
+  skip: boolean,
+): Promise<Exploration | null> {
+  const line = progressLine(io, job.scenario);
+  try {
+    return await threads.search(job, line.update);
+  } catch (error) {
+    if (!(error instanceof RefusedError)) throw error;
+    if (!skip) throw new UsageError(`${job.scenario}: ${error.message}`);
+    io.stderr(`${job.scenario} skipped: ${error.message}\n`);
+    return null;
+  } finally {
+    line.end();
+  }
+}
+
+function jobOf(options: Options, request: RevisionRequest): Pick<Job, 'options'> {
+  const budget = given({
+    irq: options.irq,
+    nmi: options.nmi,
+    preempt: options.preempt,
+    pageFault: options['page-fault'],
+  });
+  const bounds = given({ maxSeconds: options['max-time'], cpus: options.cpus });
+  return { options: { ...request, budget, maxStates: options['max-states'], ...bounds } };
+}
+
+function chosenFrom(all: boolean, names: readonly string[]): readonly Scenario[] {
+  if (all && names.length > 0)
+    throw new UsageError(`--all is every scenario: leave out ${names.join(', ')}`);
+  if (!all && names.length === 0) throw new UsageError('name a scenario, or say --all');
+  return all ? scenarios : names.map(byName);
+}
 
 function byName(name: string): Scenario {
   const found = scenarios.find((scenario) => scenario.name === name);
@@ -87,107 +127,4 @@ function given<T>(values: Readonly<Record<string, T | undefined>>): Record<strin
     (entry): entry is [string, T] => entry[1] !== undefined,
   );
   return Object.fromEntries(entries);
-}
-
-/** An unknown repair or sabotage is a mistake in the command line. */
-function checked<T>(run: () => T): T {
-  try {
-    return run();
-  } catch (error) {
-    if (error instanceof KernelError) throw new UsageError(error.message);
-    throw error;
-  }
-}
-
-function exitStatus(results: readonly Exploration[]): number {
-  if (results.some(({ verdict }) => verdict === 'violated')) return 1;
-  return results.some(({ verdict }) => verdict === 'incomplete') ? 3 : 0;
-}
-
-interface ProgressLine {
-  update(progress: { states: number; events: number; depth: number; seconds: number }): void;
-  end(): void;
-}
-
-/** A line on stderr once a search has taken two seconds. */
-function progressLine(io: Io, name: string): ProgressLine {
-  let shown = 0;
-  return {
-    update({ states, events, depth, seconds }) {
-      if (seconds < 2 || seconds - shown < 0.5) return;
-      shown = seconds;
-      const rate = Math.round(states / seconds / 1000);
-      io.stderr(
-        `\r${name}: ${events} events, ${states} states, ${rate} k/s, depth ${depth}, ${seconds.toFixed(0)} s   `,
-      );
-    },
-    end() {
-      if (shown > 0) io.stderr('\n');
-    },
-  };
-}
-
-function reportText(result: Exploration): string {
-  const { scenario, revision, repairs, sabotages, verdict } = result;
-  const repaired = repairs.length === 0 ? '' : ` with ${repairs.join(', ')} repaired`;
-  const broken = sabotages.length === 0 ? '' : ` broken by ${sabotages.join(', ')}`;
-  const on = `${revision}${repaired}${broken}`;
-  const searched = `${count(result.executions, 'schedule')}, ${count(result.states, 'state')}`;
-  const counts = `${searched}, ${result.seconds.toFixed(2)} s`;
-  const lines = [`${scenario} on ${on}: ${verdict} (${counts})`];
-  if (verdict === 'violated') {
-    lines.push(
-      `  ${result.invariant}: ${result.message}`,
-      `  ${count(result.events, 'event')}, ${count(result.operations, 'operation')}; attributed to ${result.attributedTo ?? 'no single repair'}`,
-      '',
-      result.trace,
-    );
-  } else {
-    lines.push(
-      `  space: ${boundText(result)}${verdict === 'holds' ? ', finished' : ', not finished'}`,
-    );
-    lines.push(
-      `  ${result.sitesReached} operation sites reached, ${result.undelivered.length} (site, event) pairs undelivered`,
-    );
-    for (const { site, event } of result.undelivered) lines.push(`    ${event} at ${site}`);
-    lines.push(...suspendedText(result));
-  }
-  return `${lines.join('\n')}\n`;
-}
-
-function count(n: number, what: string): string {
-  return `${n} ${what}${n === 1 ? '' : 's'}`;
-}
-
-function boundText({ bound }: Exploration): string {
-  const { cpus, irq, nmi, preempt, pageFault } = bound;
-  return `${cpus} CPU(s), irq ${irq}, nmi ${nmi}, preempt ${preempt}, pageFault ${pageFault}`;
-}
-
-/** One line for each invariant that a window suspended. */
-function suspendedText({ suspended }: Exploration): string[] {
-  const ids = [...new Set(suspended.map(({ invariant }) => invariant))];
-  return ids.map((id) => {
-    const windows = suspended
-      .filter(({ invariant }) => invariant === id)
-      .map(({ window, sites }) => `${window} (${sites} sites)`);
-    return `  ${id} not checked in windows: ${windows.join(', ')}`;
-  });
-}
-
-function toJson(result: Exploration): object {
-  const { scenario, revision, repairs, sabotages, verdict, invariant, message } = result;
-  const { attributedTo, trace } = result;
-  const { events, operations, executions, states, seconds, bound } = result;
-  const { sitesReached, undelivered, suspended } = result;
-  const request = { scenario, revision, repairs, sabotages };
-  const verdictPart = { ...request, verdict, invariant, message, attributedTo };
-  const countPart = { events, operations, executions, states, seconds, bound };
-  return {
-    ...verdictPart,
-    ...countPart,
-    coverage: { sitesReached, undelivered },
-    suspended,
-    trace,
-  };
 }

@@ -11,6 +11,7 @@ import {
   serveNbd,
 } from '@pkslab/pmem/node';
 import { bootStack, type Stack, StraysBeside } from '@pkslab/selftests';
+import { ending } from '../ending.ts';
 import {
   type Arguments,
   type Command,
@@ -19,7 +20,6 @@ import {
   runCommand,
   UsageError,
 } from '../options.ts';
-import { ending } from './ending.ts';
 
 const spec = {
   name: 'pmem serve',

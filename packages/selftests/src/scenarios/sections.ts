@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Scenarios about sections: a task or handler that opens the device key, uses it, and closes it.
 
-import { type Budget, type Scenario, type Setup, scenario } from '@pkslab/explore';
+import { type Budget, type Scenario, type Setup, scenario, type Wish } from '@pkslab/explore';
 import type { RevisionRequest } from '@pkslab/kernel';
 import { FAULTABLE, Op } from '@pkslab/x86-cpu';
 import { legalCalls, pksInvariants } from '../invariants.ts';
@@ -67,8 +67,9 @@ export const preemptInSection: Scenario = scenario({
   name: 'preempt-in-section',
   title: 'two tasks map, store and unmap; one is preempted',
   budget: { ...NONE, preempt: 1 },
-  setup(request: RevisionRequest) {
-    const stack = smallStack(request);
+  cpus: [1, 2],
+  setup(request: RevisionRequest, wish?: Wish) {
+    const stack = smallStack(request, wish?.cpus);
     return setup(stack, [storeOnce(stack), storeOnce(stack)]);
   },
 });
@@ -131,8 +132,9 @@ export const strayStore: Scenario = scenario({
   name: 'stray-store',
   title: 'a task stores to the device without asking, while another has it mapped',
   budget: { ...NONE, preempt: 2 },
-  setup(request: RevisionRequest) {
-    const stack = smallStack(request);
+  cpus: [1, 2],
+  setup(request: RevisionRequest, wish?: Wish) {
+    const stack = smallStack(request, wish?.cpus);
     const { kernel, address } = stack;
     // As copy_to_kernel_nofault: a refusal is an error return.
     const stray = (): void => void kernel.machine.tryStore32(address, 0xbad);
@@ -165,8 +167,9 @@ export const everything: Scenario = scenario({
   name: 'everything',
   title: 'two tasks with sections, handlers with sections of their own, every kind of event',
   budget: { irq: 1, nmi: 1, preempt: 2, pageFault: 1 },
-  setup(request: RevisionRequest) {
-    const stack = smallStack(request);
+  cpus: [1, 2],
+  setup(request: RevisionRequest, wish?: Wish) {
+    const stack = smallStack(request, wish?.cpus);
     stack.kernel.entry.requestIrq(IRQ_VECTOR, handlerSection(stack));
     stack.kernel.entry.registerNmi(handlerSection(stack));
     return setup(stack, [copyFromUser(stack), storeOnce(stack)]);

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// What pkslab explore prints of a search: text, and the JSON document.
+
+import type { Exploration } from '@pkslab/explore';
+import { requestText } from '../request.ts';
+
+/** The report of one search. */
+export function reportText(result: Exploration): string {
+  const { scenario, verdict } = result;
+  const searched = `${count(result.executions, 'schedule')}, ${count(result.states, 'state')}`;
+  const counts = `${searched}, ${result.seconds.toFixed(2)} s`;
+  const lines = [`${scenario} on ${requestText(result)}: ${verdict} (${counts})`];
+  lines.push(...(verdict === 'violated' ? violatedText(result) : coverageText(result)));
+  return `${lines.join('\n')}\n`;
+}
+
+function violatedText(result: Exploration): string[] {
+  const size = `${count(result.events, 'event')}, ${count(result.operations, 'operation')}`;
+  return [
+    `  ${result.invariant}: ${result.message}`,
+    `  ${size}; attributed to ${result.attributedTo ?? 'no single repair'}`,
+    '',
+    result.trace,
+  ];
+}
+
+function coverageText(result: Exploration): string[] {
+  const { sitesReached, undelivered, verdict } = result;
+  return [
+    `  space: ${boundText(result)}${verdict === 'holds' ? ', finished' : ', not finished'}`,
+    `  ${sitesReached} operation sites reached, ${undelivered.length} (site, event) pairs undelivered`,
+    ...undelivered.map(({ site, event }) => `    ${event} at ${site}`),
+    ...suspendedText(result),
+  ];
+}
+
+/** `1 event`, `2 events` */
+export function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`;
+}
+
+function boundText({ bound }: Exploration): string {
+  const { cpus, maxStates: _, ...kinds } = bound;
+  const events = Object.entries(kinds).map(([kind, most]) => `${kind} ${most}`);
+  return [`${cpus} CPU(s)`, ...events].join(', ');
+}
+
+/** One line for each invariant that a window suspended. */
+function suspendedText({ suspended }: Exploration): string[] {
+  const ids = [...new Set(suspended.map(({ invariant }) => invariant))];
+  return ids.map((id) => {
+    const windows = suspended
+      .filter(({ invariant }) => invariant === id)
+      .map(({ window, sites }) => `${window} (${sites} sites)`);
+    return `  ${id} not checked in windows: ${windows.join(', ')}`;
+  });
+}
+
+/** One search in the document that `--json` prints. */
+export function toJson(result: Exploration): object {
+  const { sitesReached, undelivered, ...rest } = result;
+  return { ...rest, coverage: { sitesReached, undelivered } };
+}
+
+/** 0 if all hold, 1 if one is violated, 3 if a search did not finish. */
+export function exitStatus(results: readonly Exploration[]): number {
+  if (results.some(({ verdict }) => verdict === 'violated')) return 1;
+  return results.some(({ verdict }) => verdict === 'incomplete') ? 3 : 0;
+}
