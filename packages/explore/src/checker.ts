@@ -2,7 +2,7 @@
 // Runs the invariants of a scenario, and shows them what they look at.
 
 import { Mark } from '@pkslab/kernel';
-import { type Column, KIND_MASK, type Machine, Op } from '@pkslab/x86-cpu';
+import { type Column, EXTABLE, KIND_MASK, type Machine, Op } from '@pkslab/x86-cpu';
 import type { FrameKind, Invariant, PreservedCell, View } from './invariant.ts';
 import type { Node } from './node.ts';
 import { MAX_DEPTH, type Stacks } from './stacks.ts';
@@ -99,8 +99,9 @@ export class Checker implements View {
 
   fault(task: number, node: Node, errorCode: number, address: number): void {
     this.look(task, node);
+    const fixup = (node.kind & EXTABLE) !== 0;
     for (const check of this.#invariants) {
-      this.#report(check, check.fault?.(this, errorCode, address) ?? null);
+      this.#report(check, check.fault?.(this, errorCode, address, fixup) ?? null);
     }
   }
 

@@ -47,8 +47,8 @@ export interface Invariant {
   mark?(view: View, id: number, argument: number): string | null;
   /** When a load, store, copy or fill of memory went through. */
   access?(view: View, address: number, size: number): string | null;
-  /** When an access is refused; `errorCode` is that of the #PF. */
-  fault?(view: View, errorCode: number, address: number): string | null;
+  /** When an access is refused; `errorCode` is that of the #PF, `fixup` says that the exception tables have it. */
+  fault?(view: View, errorCode: number, address: number, fixup: boolean): string | null;
   /** Cells that every handler leaves unchanged: compared when its exit has restored them. */
   readonly preserves?: readonly PreservedCell[];
   /** When every task has ended. */

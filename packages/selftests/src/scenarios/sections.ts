@@ -40,6 +40,10 @@ function setup(stack: SmallStack, calls: readonly (() => void)[]): Setup {
   return { kernel, tasks, invariants, vectors: [IRQ_VECTOR] };
 }
 
+function withoutLegalCalls(made: Setup): Setup {
+  return { ...made, invariants: made.invariants.filter(({ id }) => id !== 'I16') };
+}
+
 /** D-01: an interrupt while a task has a page mapped. */
 export const irqInSection: Scenario = scenario({
   name: 'irq-in-section',
@@ -139,8 +143,7 @@ export const strayStore: Scenario = scenario({
     // As copy_to_kernel_nofault: a refusal is an error return.
     const stray = (): void => void kernel.machine.tryStore32(address, 0xbad);
     // The stray is no legal call: a WARN about it is welcome.
-    const invariants = pksInvariants(kernel, stack);
-    return { ...setup(stack, [storeOnce(stack), stray]), invariants };
+    return withoutLegalCalls(setup(stack, [storeOnce(stack), stray]));
   },
 });
 

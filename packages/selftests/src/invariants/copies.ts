@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// I1–I4, I8, I11 and I12: the copies of a context's rights agree, and start as INIT.
+
+import { type Invariant, invariant, type View } from '@pkslab/explore';
+import { type Kernel, Mark } from '@pkslab/kernel';
+import { devPageAccessRefField } from '@pkslab/memremap';
+import { INIT_PKRS_VALUE, savedPkrsField } from '@pkslab/pks-core';
+import { CR4_PKS } from '@pkslab/x86-cpu';
+import { CHANGING, hex, type Rights } from './rights.ts';
+
+/** Both bits of key 0. */
+const KEY_0 = 0b11;
+
+export function cacheMatchesRegister(rights: Rights): Invariant {
+  return invariant({
+    id: 'I1',
+    text: 'outside an open update, cache[cpu] == MSR[cpu]',
+    suspendedIn: CHANGING,
+    boundary(view) {
+      const msr = rights.msr(view.cpu);
+      const cache = rights.cache(view.cpu);
+      return cache === msr ? null : `CPU ${view.cpu}: pkrs_cache ${hex(cache)}, MSR ${hex(msr)}`;
+    },
+  });
+}
+
+export function registerMatchesSaved(rights: Rights): Invariant {
+  return invariant({
+    id: 'I2',
+    text: 'in process context, MSR == saved_pkrs of the task',
+    suspendedIn: CHANGING,
+    boundary(view) {
+      if (view.frame !== 'task') return null;
+      const msr = rights.msr(view.cpu);
+      const saved = rights.saved(view.task);
+      return saved === msr ? null : `task ${view.task}: saved_pkrs ${hex(saved)}, MSR ${hex(msr)}`;
+    },
+  });
+}
+
+export function handlerStartsClosed(rights: Rights): Invariant {
+  return invariant({
+    id: 'I3',
+    text: 'the body of every handler starts with MSR = INIT',
+    mark(view, id) {
+      if (id !== Mark.handlerBody) return null;
+      const msr = rights.msr(view.cpu);
+      return msr === INIT_PKRS_VALUE
+        ? null
+        : `a handler (${view.frame}) starts with MSR ${hex(msr)}`;
+    },
+  });
+}
+
+export function handlerLeavesUnchanged(kernel: Kernel): Invariant {
+  const { machine } = kernel;
+  return invariant({
+    id: 'I4',
+    text: 'a handler leaves MSR, saved_pkrs and count of the interrupted context unchanged',
+    preserves: [
+      { column: machine.registers.pkrs, index: (view: View) => view.cpu },
+      { column: machine.column(savedPkrsField), index: (view: View) => view.task },
+      { column: machine.column(devPageAccessRefField), index: (view: View) => view.task },
+    ],
+  });
+}
+
+export function keyZeroIsOpen(rights: Rights): Invariant {
+  return invariant({
+    id: 'I8',
+    text: 'the pair of key 0 is 00 in every copy at all times',
+    boundary(view) {
+      const { cpu, task } = view;
+      const all = rights.msr(cpu) | rights.cache(cpu) | rights.saved(task);
+      if ((all & KEY_0) === 0) return null;
+      const copies = `MSR ${hex(rights.msr(cpu))}, pkrs_cache ${hex(rights.cache(cpu))}`;
+      return `key 0 is restricted: ${copies}, saved_pkrs of task ${task} ${hex(rights.saved(task))}`;
+    },
+  });
+}
+
+export function newTaskStartsClosed(rights: Rights): Invariant {
+  return invariant({
+    id: 'I11',
+    text: 'a new task starts with saved_pkrs = INIT and count 0',
+    mark(view, id) {
+      if (id !== Mark.start) return null;
+      const saved = rights.saved(view.task);
+      const ref = rights.ref(view.task);
+      if (saved === INIT_PKRS_VALUE && ref === 0) return null;
+      return `task ${view.task} starts with saved_pkrs ${hex(saved)}, count ${ref}`;
+    },
+  });
+}
+
+/** What bring-up left: read once, on the kernel as boot gave it. */
+export function cpuStartsClosed(kernel: Kernel, rights: Rights): Invariant {
+  const { machine } = kernel;
+  const problems = machine.features.pks
+    ? machine.cpus.flatMap(({ index }) => {
+        const enabled = ((machine.registers.cr4.values[index] as number) & CR4_PKS) !== 0;
+        const msr = rights.msr(index);
+        const cache = rights.cache(index);
+        if (enabled && msr === INIT_PKRS_VALUE && cache === INIT_PKRS_VALUE) return [];
+        const bit = `CR4.PKS ${enabled ? 1 : 0}`;
+        return [
+          `CPU ${index} runs its first task with MSR ${hex(msr)}, pkrs_cache ${hex(cache)}, ${bit}`,
+        ];
+      })
+    : [];
+  return invariant({
+    id: 'I12',
+    text: 'a CPU runs its first task with MSR = cache = INIT and CR4.PKS set',
+    boundary: () => problems[0] ?? null,
+  });
+}

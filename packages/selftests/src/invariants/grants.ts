@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+// I5–I7, I15 and G: who may touch device memory, and when.
+
+import { type Invariant, invariant, type View } from '@pkslab/explore';
+import { type Kernel, Mark } from '@pkslab/kernel';
+import { formatAddress, PF_PK } from '@pkslab/x86-cpu';
+import { type DeviceRange, GRANTING, hex, type Rights } from './rights.ts';
+
+/** Whether the running context could make a stray access now. */
+function isOpenWithoutGrant(rights: Rights, view: View): boolean {
+  if (view.grants > 0) return false;
+  return rights.isOpen(rights.msr(view.cpu));
+}
+
+export function grantsArePrivate(rights: Rights): Invariant {
+  return invariant({
+    id: 'I5',
+    text: 'rights granted by one context are never usable by another',
+    suspendedIn: GRANTING,
+    boundary(view) {
+      if (!isOpenWithoutGrant(rights, view) || !view.grantsElsewhere) return null;
+      return `a ${view.frame} context without a grant runs with MSR ${hex(rights.msr(view.cpu))} while another holds one`;
+    },
+  });
+}
+
+export function countMatchesKey(rights: Rights): Invariant {
+  return invariant({
+    id: 'I6',
+    text: 'count > 0 exactly while the device key is open in saved_pkrs; 0 at task exit',
+    suspendedIn: GRANTING,
+    boundary(view) {
+      if (view.frame !== 'task') return null;
+      const ref = rights.ref(view.task);
+      const saved = rights.saved(view.task);
+      if (ref > 0 === rights.isOpen(saved)) return null;
+      return `task ${view.task}: count ${ref}, saved_pkrs ${hex(saved)}`;
+    },
+    mark(view, id) {
+      if (id !== Mark.exit || view.frame !== 'task' || rights.ref(view.task) === 0) return null;
+      return `task ${view.task} exits with count ${rights.ref(view.task)}`;
+    },
+  });
+}
+
+export function ownGrantNeverFaults(): Invariant {
+  return invariant({
+    id: 'I7',
+    text: "an access between a context's own grant and revoke never faults",
+    fault(view, errorCode) {
+      if (view.grants === 0 || (errorCode & PF_PK) === 0) return null;
+      return `a ${view.frame} context with a grant got #PF 0x${errorCode.toString(16)}`;
+    },
+  });
+}
+
+/**
+ * Which access a context had refused last is kept in a cell, so that it belongs to the explored state. An access with an
+ * exception-table entry is left out: there a refusal ends it.
+ */
+export function handledMeansThrough(kernel: Kernel): Invariant {
+  const { machine } = kernel;
+  const refused = machine.column({
+    name: 'explore.refused',
+    type: 'address',
+    initial: 0,
+    per: 'object',
+    count: machine.tasks * 2,
+  });
+  const place = (view: View): number => view.task * 2 + (view.frame === 'task' ? 0 : 1);
+  return invariant({
+    id: 'I15',
+    text: 'after a fault is declared handled the same access is not refused again',
+    fault(view, errorCode, address, fixup) {
+      if (fixup || (errorCode & PF_PK) === 0) return null;
+      const at = place(view);
+      if (refused.values[at] === address) {
+        return `a fault at ${formatAddress(address)} was declared handled, and the access is refused again`;
+      }
+      refused.poke(at, address);
+      return null;
+    },
+    access(view) {
+      const at = place(view);
+      if (refused.values[at] !== 0) refused.poke(at, 0);
+      return null;
+    },
+  });
+}
+
+export function nothingOpenWithoutGrant(rights: Rights, device: DeviceRange): Invariant {
+  return invariant({
+    id: 'G',
+    text: 'an access outside any grant to a protected mapping faults',
+    suspendedIn: GRANTING,
+    boundary(view) {
+      if (!isOpenWithoutGrant(rights, view)) return null;
+      return `a ${view.frame} context without a grant runs with MSR ${hex(rights.msr(view.cpu))}`;
+    },
+    access(view, address, size) {
+      if (view.grants > 0 || address + size <= device.address) return null;
+      if (address >= device.address + device.size) return null;
+      return `a ${view.frame} context without a grant reached ${formatAddress(address)}`;
+    },
+  });
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// What the rules of protection keys look at: registers and cells, read without an operation.
+
+import type { Window } from '@pkslab/explore';
+import type { Kernel } from '@pkslab/kernel';
+import { devPageAccessRefField, memremap } from '@pkslab/memremap';
+import { pkrsCacheField, savedPkrsField } from '@pkslab/pks-core';
+import type { Column } from '@pkslab/x86-cpu';
+
+/** Where register, cache and saved value are being changed together. */
+export const CHANGING: readonly Window[] = ['update', 'switch', 'entry'];
+/** And where the count and the key are. */
+export const GRANTING: readonly Window[] = [...CHANGING, 'grantUpdate'];
+
+/** The addresses of protected device memory. */
+export interface DeviceRange {
+  readonly address: number;
+  readonly size: number;
+}
+
+/** Registers and cells that the rules speak of. */
+export interface Rights {
+  /** IA32_PKRS of a CPU. */
+  msr(cpu: number): number;
+  cache(cpu: number): number;
+  saved(task: number): number;
+  ref(task: number): number;
+  /** Whether the device key is open in a register value. */
+  isOpen(value: number): boolean;
+}
+
+export function rightsOf(kernel: Kernel): Rights {
+  const { machine } = kernel;
+  const { values: msr } = machine.registers.pkrs;
+  const { values: cache } = machine.column(pkrsCacheField);
+  const { values: saved } = machine.column(savedPkrsField);
+  const { values: ref } = machine.column(devPageAccessRefField);
+  const shift = kernel.module(memremap).access.pkey * 2;
+  return {
+    msr: (cpu) => msr[cpu] as number,
+    cache: (cpu) => cache[cpu] as number,
+    saved: (task) => saved[task] as number,
+    ref: (task) => ref[task] as number,
+    isOpen: (value) => ((value >>> shift) & 0b01) === 0,
+  };
+}
+
+/** The cells of a field that its package keeps to itself. */
+export function cellsOf(kernel: Kernel, name: string): Column {
+  const column = kernel.machine.columns.find(({ field }) => field.name === name);
+  if (column === undefined) throw new Error(`no cells ${name}: an invariant looks at them`);
+  return column;
+}
+
+export function hex(value: number): string {
+  return `0x${value.toString(16).padStart(8, '0')}`;
+}
