@@ -5,6 +5,9 @@ import { LINE_SIZE } from '@pkslab/x86-cpu';
 import type { Media } from './media.ts';
 import type { StoreLog } from './store-log.ts';
 
+/** A log, or one that somebody made of it. */
+export type StoreRecord = Pick<StoreLog, 'events' | 'before'>;
+
 /** What the platform saves when the power fails: what was written back and fenced, or the caches too. */
 export type PersistenceDomain = 'adr' | 'eadr';
 
@@ -19,7 +22,9 @@ export interface OpenLine {
 export type CrashImage = ReadonlyMap<number, Uint8Array>;
 
 interface LineHistory {
+  /** Those that changed something, for the others leave no other image. */
   readonly stores: { readonly from: number; readonly bytes: Uint8Array }[];
+  readonly content: Uint8Array;
   durable: number;
   writtenBack: number;
 }
@@ -35,7 +40,7 @@ export class CrashPoint {
   /** The lines of which more than one version may be left, in ascending order. */
   readonly open: readonly OpenLine[];
 
-  constructor(log: StoreLog, events: number, domain: PersistenceDomain) {
+  constructor(log: StoreRecord, events: number, domain: PersistenceDomain) {
     this.#domain = domain;
     const all = log.events;
     this.#before = log.before;
@@ -43,7 +48,7 @@ export class CrashPoint {
       const event = all[i];
       if (event === undefined) break;
       if (event.kind === 'fence') this.#fence();
-      else if (event.kind === 'store') this.#history(event.line).stores.push(event);
+      else if (event.kind === 'store') this.#store(event.line, event);
       else {
         const history = this.#history(event.line);
         history.writtenBack = history.stores.length;
@@ -99,6 +104,41 @@ export class CrashPoint {
     return false;
   }
 
+  /**
+   * Calls `visit` with `count` images and the extreme ones: every line at its oldest, every line at its newest, and
+   * each line alone at the one while all others are at the other.
+   *
+   * @param below a random number from 0 to its argument − 1.
+   * @returns how many images these were.
+   */
+  sampleImages(
+    count: number,
+    below: (limit: number) => number,
+    visit: (image: CrashImage) => void,
+  ): number {
+    const oldest = ({ fewest }: OpenLine): number => fewest;
+    const newest = ({ most }: OpenLine): number => most;
+    visit(this.image(oldest));
+    visit(this.image(newest));
+    for (const alone of this.open) {
+      visit(this.image((open) => (open === alone ? open.most : open.fewest)));
+      visit(this.image((open) => (open === alone ? open.fewest : open.most)));
+    }
+    const any = ({ fewest, most }: OpenLine): number => fewest + below(most - fewest + 1);
+    for (let i = 0; i < count; i++) {
+      const kinds = [oldest, newest, any];
+      visit(this.image(i % 2 === 0 ? any : (open) => (kinds[below(3)] ?? any)(open)));
+    }
+    return 2 + 2 * this.open.length + count;
+  }
+
+  #store(line: number, store: { readonly from: number; readonly bytes: Uint8Array }): void {
+    const { stores, content } = this.#history(line);
+    if (store.bytes.every((byte, i) => content[store.from + i] === byte)) return;
+    content.set(store.bytes, store.from);
+    stores.push(store);
+  }
+
   #fence(): void {
     for (const history of this.#lines.values()) history.durable = history.writtenBack;
   }
@@ -106,7 +146,8 @@ export class CrashPoint {
   #history(line: number): LineHistory {
     let history = this.#lines.get(line);
     if (history === undefined) {
-      history = { stores: [], durable: 0, writtenBack: 0 };
+      const content = this.#before.get(line)?.slice() ?? new Uint8Array(LINE_SIZE);
+      history = { stores: [], content, durable: 0, writtenBack: 0 };
       this.#lines.set(line, history);
     }
     return history;
@@ -130,11 +171,24 @@ export class CrashPoint {
  * crashPoint(log).forEachImage(1000, (image) => recover(crashedMedia(media, device.physical, image)));
  */
 export function crashPoint(
-  log: StoreLog,
+  log: StoreRecord,
   events: number = log.events.length,
   domain: PersistenceDomain = 'adr',
 ): CrashPoint {
   return new CrashPoint(log, events, domain);
+}
+
+/**
+ * The points of a log that matter where only fenced lines are safe (ADR): before each fence, and at the end.
+ *
+ * From one fence to the next nothing becomes certain, so what may be left after any event is also left, among
+ * others, after the last one before the fence. Where the caches are saved too, every event counts.
+ */
+export function crashPointsOf(log: StoreRecord): readonly number[] {
+  const points: number[] = [];
+  for (const [at, event] of log.events.entries()) if (event.kind === 'fence') points.push(at);
+  points.push(log.events.length);
+  return points;
 }
 
 /** Media as a crash left them: reads see the image over `media`; writes and flushes go nowhere near those. */

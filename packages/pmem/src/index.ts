@@ -9,8 +9,10 @@ export {
   CrashPoint,
   crashedMedia,
   crashPoint,
+  crashPointsOf,
   type OpenLine,
   type PersistenceDomain,
+  type StoreRecord,
 } from './crash-point.ts';
 export {
   type AttachRequest,

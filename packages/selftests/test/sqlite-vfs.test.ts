@@ -2,7 +2,15 @@
 import init, { type Sqlite3Static } from '@sqlite.org/sqlite-wasm';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { arrayDisk, type Disk } from '../src/sqlite/disk.ts';
-import { encodeSuperblock, layoutOf } from '../src/sqlite/layout.ts';
+import {
+  decodeSuperblocks,
+  encodeSuperblock,
+  firstSuperblock,
+  layoutOf,
+  SUPERBLOCK_COPIES,
+  SUPERBLOCK_SIZE,
+  superblockOffset,
+} from '../src/sqlite/layout.ts';
 import { DATABASE_NAME, installVolumeVfs } from '../src/sqlite/vfs.ts';
 import { ImageError, Volume } from '../src/sqlite/volume.ts';
 
@@ -104,17 +112,38 @@ describe('a volume', () => {
   });
 
   it('refuses a damaged superblock and one of another size', () => {
-    const line = encodeSuperblock({
-      imageSize: SIZE * 2,
-      databaseSize: 0,
-      journalSize: 0,
-      journalExists: false,
-    });
+    const line = encodeSuperblock(firstSuperblock(SIZE * 2));
     const bytes = new Uint8Array(SIZE);
     bytes.set(line);
     expect(() => new Volume(arrayDisk(bytes))).toThrow('it was made with 4194304 bytes');
     bytes[20] = 1;
     expect(() => new Volume(arrayDisk(bytes))).toThrow('damaged');
+  });
+
+  it('takes the newest whole superblock, wherever the power failed in the next', () => {
+    for (const sequence of [1, 2, 0xffff_ffff, 0]) {
+      const older = { ...firstSuperblock(SIZE), sequence, databaseSize: 4096 };
+      const newer = { ...older, sequence: (sequence + 1) >>> 0, databaseSize: 8192 };
+      const bytes = new Uint8Array(SUPERBLOCK_COPIES * SUPERBLOCK_SIZE);
+      bytes.set(encodeSuperblock(older), superblockOffset(older.sequence));
+      for (let stored = 0; stored < SUPERBLOCK_SIZE; stored += 8) {
+        expect(decodeSuperblocks(bytes, SIZE)).toEqual(older);
+        const word = encodeSuperblock(newer).subarray(stored, stored + 8);
+        bytes.set(word, superblockOffset(newer.sequence) + stored);
+      }
+      expect(decodeSuperblocks(bytes, SIZE)).toEqual(newer);
+    }
+  });
+
+  it('formats again what a power failure left of the first superblock, and nothing else', () => {
+    const first = encodeSuperblock(firstSuperblock(SIZE));
+    for (let stored = 0; stored < SUPERBLOCK_SIZE; stored += 8) {
+      const bytes = new Uint8Array(SUPERBLOCK_COPIES * SUPERBLOCK_SIZE);
+      bytes.set(first.subarray(0, stored));
+      expect(decodeSuperblocks(bytes, SIZE)).toBe('blank');
+      bytes[63] = 1;
+      expect(decodeSuperblocks(bytes, SIZE)).toBe(stored === 0 ? 'foreign' : 'damaged');
+    }
   });
 
   it('has extents that follow each other and fill the image', () => {

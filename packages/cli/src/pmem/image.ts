@@ -82,7 +82,7 @@ function contentsOf(path: string): string {
     closeSync(fd);
   }
   if (head.readUInt16LE(1080) === 0xef53) return 'an ext2, ext3 or ext4 file system';
-  if (head.readBigUInt64LE(0) === 0x42_41_4c_53_4b_50_01_00n) return 'a volume of pkslab demo';
+  if (head.readBigUInt64LE(0) === 0x42_41_4c_53_4b_50_02_00n) return 'a volume of pkslab demo';
   if (head.readUInt16LE(510) === 0xaa55) return 'a boot sector: a partition table or a FAT volume';
   return head.every((byte) => byte === 0) ? 'zeroes at the start' : 'something else';
 }

@@ -43,14 +43,25 @@ export interface SuperblockValues {
   readonly databaseSize: number;
   readonly journalSize: number;
   readonly journalExists: boolean;
+  /** Counts the superblocks that were written; 32 bits. */
+  readonly sequence: number;
 }
 
-/** Bytes of the superblock: one cache line, so that a store of it is all or nothing. */
+/** Bytes of one copy of the superblock: a cache line. */
 export const SUPERBLOCK_SIZE = 64;
 
-const MAGIC = 0x42_41_4c_53_4b_50_01_00n; // "PKSLAB" and the format's version
+/**
+ * How many copies there are. A power failure may tear a line between any two words of 8 bytes, so each superblock
+ * goes over the older copy, and the newer one stays whole.
+ */
+export const SUPERBLOCK_COPIES = 2;
 
-/** The superblock's bytes. */
+const MAGIC = 0x42_41_4c_53_4b_50_02_00n; // "PKSLAB" and the format's version
+
+/** What the superblocks of an image say: the newest whole one, or why there is none. */
+export type SuperblockState = SuperblockValues | 'blank' | 'foreign' | 'damaged';
+
+/** One copy's bytes. */
 export function encodeSuperblock(values: SuperblockValues): Uint8Array {
   const bytes = new Uint8Array(SUPERBLOCK_SIZE);
   const view = new DataView(bytes.buffer);
@@ -59,14 +70,38 @@ export function encodeSuperblock(values: SuperblockValues): Uint8Array {
   view.setFloat64(16, values.databaseSize, true);
   view.setFloat64(24, values.journalSize, true);
   view.setUint32(32, values.journalExists ? 1 : 0, true);
+  view.setUint32(36, values.sequence, true);
   view.setUint32(60, checksum(bytes.subarray(0, 60)), true);
   return bytes;
 }
 
-/** The superblock's values, or why the bytes are not one. */
-export function decodeSuperblock(
-  bytes: Uint8Array,
-): SuperblockValues | 'blank' | 'foreign' | 'damaged' {
+/** The first superblock of an image: no files yet. */
+export function firstSuperblock(imageSize: number): SuperblockValues {
+  return { imageSize, databaseSize: 0, journalSize: 0, journalExists: false, sequence: 1 };
+}
+
+/** Where the copy with a sequence number lies. */
+export function superblockOffset(sequence: number): number {
+  return ((sequence + 1) % SUPERBLOCK_COPIES) * SUPERBLOCK_SIZE;
+}
+
+/** What the copies say. */
+export function decodeSuperblocks(bytes: Uint8Array, imageSize: number): SuperblockState {
+  const copies = Array.from({ length: SUPERBLOCK_COPIES }, (_, i) =>
+    decodeCopy(bytes.subarray(i * SUPERBLOCK_SIZE, (i + 1) * SUPERBLOCK_SIZE)),
+  );
+  const whole = copies.filter((copy) => typeof copy !== 'string');
+  if (whole.length > 0) return whole.reduce((a, b) => (isNewer(b, a) ? b : a));
+  if (copies.every((copy) => copy === 'blank') || isTornFormat(bytes, imageSize)) return 'blank';
+  return copies.includes('damaged') ? 'damaged' : 'foreign';
+}
+
+/** Sequence numbers go round. */
+function isNewer(a: SuperblockValues, b: SuperblockValues): boolean {
+  return ((a.sequence - b.sequence) | 0) > 0;
+}
+
+function decodeCopy(bytes: Uint8Array): SuperblockState {
   if (bytes.every((byte) => byte === 0)) return 'blank';
   const view = new DataView(bytes.buffer, bytes.byteOffset, SUPERBLOCK_SIZE);
   if (view.getBigUint64(0, true) !== MAGIC) return 'foreign';
@@ -76,7 +111,19 @@ export function decodeSuperblock(
     databaseSize: view.getFloat64(16, true),
     journalSize: view.getFloat64(24, true),
     journalExists: view.getUint32(32, true) === 1,
+    sequence: view.getUint32(36, true),
   };
+}
+
+/** Whether the power failed while the very first superblock was written: there is nothing to lose yet. */
+function isTornFormat(bytes: Uint8Array, imageSize: number): boolean {
+  const values = firstSuperblock(imageSize);
+  const first = new Uint8Array(SUPERBLOCK_COPIES * SUPERBLOCK_SIZE);
+  first.set(encodeSuperblock(values), superblockOffset(values.sequence));
+  let kept = first.length;
+  while (kept > 0 && bytes[kept - 1] === 0) kept--;
+  const torn = Math.ceil(kept / 8) * 8;
+  return bytes.subarray(0, torn).every((byte, i) => byte === first[i]);
 }
 
 /** FNV-1a */

@@ -3,12 +3,15 @@
 
 import type { Disk } from './disk.ts';
 import {
-  decodeSuperblock,
+  decodeSuperblocks,
   encodeSuperblock,
+  firstSuperblock,
   type ImageExtent,
   type Layout,
   layoutOf,
+  SUPERBLOCK_COPIES,
   SUPERBLOCK_SIZE,
+  superblockOffset,
 } from './layout.ts';
 
 /** The image cannot be used: it is not one, or it is damaged. */
@@ -44,6 +47,8 @@ export class Volume {
   readonly database: VolumeFile;
   readonly journal: VolumeFile;
   readonly #disk: Disk;
+  /** Of the newest superblock on the disk. */
+  #sequence = 0;
   #sizesChanged = false;
 
   /** @throws {ImageError} if the disk holds something else. */
@@ -52,9 +57,9 @@ export class Volume {
     this.layout = layoutOf(disk.size);
     this.database = { extent: this.layout.database, size: 0, exists: true };
     this.journal = { extent: this.layout.journal, size: 0, exists: false };
-    const line = new Uint8Array(SUPERBLOCK_SIZE);
-    check('read of the superblock', disk.read(0, line));
-    const values = decodeSuperblock(line);
+    const copies = new Uint8Array(SUPERBLOCK_COPIES * SUPERBLOCK_SIZE);
+    check('read of the superblock', disk.read(0, copies));
+    const values = decodeSuperblocks(copies, disk.size);
     if (values === 'blank') this.#format();
     else if (values === 'foreign') {
       throw new ImageError('it holds something else than a pkslab volume');
@@ -64,6 +69,7 @@ export class Volume {
       if (values.imageSize !== disk.size) {
         throw new ImageError(`it was made with ${values.imageSize} bytes and has ${disk.size}`);
       }
+      this.#sequence = values.sequence;
       this.database.size = values.databaseSize;
       this.journal.size = values.journalSize;
       this.journal.exists = values.journalExists;
@@ -73,7 +79,7 @@ export class Volume {
   #format(): void {
     const page = new Uint8Array(this.layout.superblock.size);
     check('read of the first page', this.#disk.read(0, page));
-    if (page.some((byte) => byte !== 0)) {
+    if (page.subarray(SUPERBLOCK_COPIES * SUPERBLOCK_SIZE).some((byte) => byte !== 0)) {
       throw new ImageError('its first page is in use');
     }
     this.#sizesChanged = true;
@@ -114,13 +120,15 @@ export class Volume {
   sync(): void {
     check('flush', this.#disk.flush());
     if (!this.#sizesChanged) return;
+    this.#sequence = (this.#sequence + 1) >>> 0;
     const line = encodeSuperblock({
-      imageSize: this.#disk.size,
+      ...firstSuperblock(this.#disk.size),
       databaseSize: this.database.size,
       journalSize: this.journal.size,
       journalExists: this.journal.exists,
+      sequence: this.#sequence,
     });
-    check('write of the superblock', this.#disk.write(0, line));
+    check('write of the superblock', this.#disk.write(superblockOffset(this.#sequence), line));
     check('flush', this.#disk.flush());
     this.#sizesChanged = false;
   }
