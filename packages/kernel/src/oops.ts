@@ -177,7 +177,7 @@ export class Oops {
     ];
     const details = [`CR2: ${formatAddress(address)}`];
     for (const line of slots.oops) {
-      const text = line(regs);
+      const text = line(regs, errorCode);
       if (text !== null) details.push(text);
     }
     this.#die(report, `Oops: ${hex4(errorCode)}`, 'exc_page_fault', details);

@@ -36,7 +36,7 @@ export class Slots {
   readonly exec: ((task: number) => void)[] = [];
   readonly exit: ((task: number) => void)[] = [];
   /** Lines that a module adds to an oops, about the context that faulted. */
-  readonly oops: ((regs: Regs) => string | null)[] = [];
+  readonly oops: ((regs: Regs, errorCode: number) => string | null)[] = [];
   entryWords = 0;
 
   /** Reserves a word of {@link EntryState} and returns its index. */

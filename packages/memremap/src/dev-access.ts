@@ -66,7 +66,7 @@ export class DevAccess {
     this.gate = kernel.choice('accessGate') === 'key' ? null : this.branch;
     // One key for all device memory, allocated once and never freed; without one, protection is off.
     kernel.initcall('subsys', () => {
-      const key = pks.keys.alloc('Device Memory');
+      const key = pks.keys.forConsumer('Device Memory', 'pgmapProtection');
       this.pkeyCell.set(0, key < 0 ? PKEY_INVALID : key);
       if (key > 0) pks.keys.keep(key);
     });

@@ -1,86 +1,151 @@
 // SPDX-License-Identifier: MIT
 // pks-core's slice of each revision.
 
-import type { ChoiceSlice } from '@pkslab/kernel';
+import type { ChoiceSlice, Choices } from '@pkslab/kernel';
+
+const RFC_V2: Choices = {
+  keyAlloc: 'v2Bitmap',
+  noPksErrno: 'EINVAL',
+  verbs: 'update',
+  initValue: 'constant',
+  noAccess: '01b',
+  initOrder: 'cr4First',
+  firstWrite: 'compared',
+  writePkrs: 'unconditional',
+  schedIn: 'compare',
+  entrySaves: 'cache',
+  globalGrants: 'none',
+  globalPut: 'paired',
+  abandon: 'none',
+  keyCallbacks: 'none',
+  forkPolicy: 'copy',
+  execReset: 'saved',
+  freePolicy: 'trusting',
+  updatePolicy: 'trusting',
+  oopsPkrs: 'never',
+};
+
+const RFC_V3: Choices = {
+  ...RFC_V2,
+  keyAlloc: 'locklessBitmap',
+  verbs: 'mk',
+  noAccess: '11b',
+  initOrder: 'pkrsFirst',
+  writePkrs: 'selfContained',
+  schedIn: 'global',
+  entrySaves: 'cacheAndSaved',
+  globalGrants: 'andCache',
+  globalPut: 'unpaired',
+  oopsPkrs: 'onKeyFault',
+};
+
+const V7: Choices = {
+  ...RFC_V3,
+  keyAlloc: 'static',
+  noPksErrno: 'EOPNOTSUPP',
+  verbs: 'mk_',
+  initValue: 'earlyInitcall',
+  noAccess: '01b',
+  schedIn: 'mask',
+  entrySaves: 'threadValue',
+  globalGrants: 'none',
+  globalPut: 'paired',
+  abandon: 'mask',
+  keyCallbacks: 'pastEnd',
+  oopsPkrs: 'onKeyFaultWithPks',
+};
+
+const V10: Choices = {
+  ...V7,
+  verbs: 'set',
+  initValue: 'constant',
+  firstWrite: 'raw',
+  writePkrs: 'asserting',
+  schedIn: 'plain',
+  abandon: 'none',
+  keyCallbacks: 'bounded',
+  updatePolicy: 'bounded',
+  oopsPkrs: 'whenOn',
+};
+
+const REFERENCE: Choices = {
+  ...RFC_V2,
+  initOrder: 'pkrsFirst',
+  firstWrite: 'raw',
+  entrySaves: 'registerAndSaved',
+  keyCallbacks: 'bounded',
+  forkPolicy: 'init',
+  execReset: 'savedAndRegister',
+  freePolicy: 'checked',
+  updatePolicy: 'checked',
+  oopsPkrs: 'whenOn',
+};
 
 /**
- * - `entrySaves` — what an entry keeps of the interrupted context: the cached register value alone
- *   [PATCH 17/17], the saved value of the thread too (RFC V3), or the register itself and the saved value,
- *   which is exact even between the two writes of an update.
- * - `schedIn` — whether the switch hook writes the register (`off` is for sabotage).
+ * - `keyAlloc` — a bitmap under a mutex [PATCH 05/17], a bitmap without one (RFC V3), or constants of the source
+ *   (V7 to V10), where pks_key_alloc is an error.
+ * - `noPksErrno` — what pks_key_alloc returns on a CPU without PKS.
+ * - `verbs` — pks_update_protection alone; pks_mknoaccess … (RFC V3); pks_mk_noaccess … (V1 to V8);
+ *   pks_set_noaccess … (V9, V10).
+ * - `initValue` — whether the first register value is a constant or V7's variable, which an early initcall
+ *   computes after the boot CPU has used it (D-17).
+ * - `noAccess` — how "no access" is encoded: AD alone, or AD and WD, so that AND never grants (D-61).
  * - `initOrder` — whether CR4.PKS is set before or after the first value is written.
+ * - `firstWrite` — whether that value is written raw, or through whatever `writePkrs` does, which may find the
+ *   cache equal and write nothing (D-18).
+ * - `writePkrs` — how cache and register are written: always, by a caller with preemption off; self-contained,
+ *   get_cpu_ptr and a compare; or a compare and an assertion that preemption is off (D-10).
+ * - `schedIn` — what the switch hook writes: the saved value if the cache differs; the saved value; the saved
+ *   value AND V7's mask of abandoned keys; the saved value AND the global rights (`off` is for sabotage).
+ * - `entrySaves` — what an entry keeps of the interrupted context: the cached register value alone
+ *   [PATCH 17/17]; the saved value of the thread too (RFC V3); the thread's value alone (V4 to V10); or the
+ *   register itself and the saved value, which is exact even between the two writes of an update, and resets the
+ *   saved value for the handler.
+ * - `globalGrants` — whether there are rights that all threads have (RFC PKS/PMEM).
+ * - `globalPut` — whether a put_cpu_ptr follows each per_cpu_ptr of a revoke, which took no count (D-12).
+ * - `abandon` — whether a key can be opened for good in every thread (V7, D-45).
+ * - `keyCallbacks` — whether consumers are asked about a fault on their key, and whether their table is bounded:
+ *   V7 compared with `>` (D-46).
  * - `forkPolicy` — whether a child starts with its parent's rights or with INIT (I11).
- * - `freePolicy` — whether pks_key_free checks what it is given.
- * - `updatePolicy` — whether pks_update_protection checks what it is given.
  * - `execReset` — whether exec writes the register too, or leaves that to the next switch.
- * - `oopsPkrs` — whether an oops prints the rights of the context that faulted (D-49: never without PKS).
+ * - `freePolicy` — whether pks_key_free checks what it is given.
+ * - `updatePolicy` — whether pks_update_protection checks what it is given: not at all, its upper bound (V10), or
+ *   everything.
+ * - `oopsPkrs` — whether an oops prints the rights of the context that faulted: never; on every key fault, PKS or
+ *   not (RFC V3, D-49); on a key fault where there is PKS; whenever PKS is on.
  */
 export const pksChoices: ChoiceSlice = {
-  revisions: {
-    'rfc-v2': {
-      entrySaves: 'cache',
-      schedIn: 'on',
-      initOrder: 'cr4First',
-      forkPolicy: 'copy',
-      freePolicy: 'trusting',
-      updatePolicy: 'trusting',
-      execReset: 'saved',
-      oopsPkrs: 'no',
-    },
-    'rfc-v3': {
-      entrySaves: 'cacheAndSaved',
-      schedIn: 'on',
-      initOrder: 'pkrsFirst',
-      forkPolicy: 'copy',
-      freePolicy: 'trusting',
-      updatePolicy: 'trusting',
-      execReset: 'saved',
-      oopsPkrs: 'yes',
-    },
-    v7: {
-      entrySaves: 'cacheAndSaved',
-      schedIn: 'on',
-      initOrder: 'pkrsFirst',
-      forkPolicy: 'copy',
-      freePolicy: 'trusting',
-      updatePolicy: 'trusting',
-      execReset: 'saved',
-      oopsPkrs: 'yes',
-    },
-    v10: {
-      entrySaves: 'cacheAndSaved',
-      schedIn: 'on',
-      initOrder: 'pkrsFirst',
-      forkPolicy: 'copy',
-      freePolicy: 'trusting',
-      updatePolicy: 'trusting',
-      execReset: 'saved',
-      oopsPkrs: 'yes',
-    },
-    reference: {
-      entrySaves: 'registerAndSaved',
-      schedIn: 'on',
-      initOrder: 'pkrsFirst',
-      forkPolicy: 'init',
-      freePolicy: 'checked',
-      updatePolicy: 'checked',
-      execReset: 'savedAndRegister',
-      oopsPkrs: 'yes',
-    },
-  },
+  revisions: { 'rfc-v2': RFC_V2, 'rfc-v3': RFC_V3, v7: V7, v10: V10, reference: REFERENCE },
   values: {
-    entrySaves: ['nothing', 'cache', 'cacheAndSaved', 'registerAndSaved'],
-    schedIn: ['on', 'off'],
+    keyAlloc: ['v2Bitmap', 'locklessBitmap', 'static'],
+    noPksErrno: ['EINVAL', 'EOPNOTSUPP'],
+    verbs: ['update', 'mk', 'mk_', 'set'],
+    initValue: ['constant', 'earlyInitcall'],
+    noAccess: ['01b', '11b'],
     initOrder: ['cr4First', 'pkrsFirst'],
+    firstWrite: ['compared', 'raw'],
+    writePkrs: ['unconditional', 'selfContained', 'asserting'],
+    schedIn: ['compare', 'plain', 'mask', 'global', 'off'],
+    entrySaves: ['nothing', 'cache', 'cacheAndSaved', 'threadValue', 'registerAndSaved'],
+    globalGrants: ['none', 'andCache'],
+    globalPut: ['unpaired', 'paired'],
+    abandon: ['none', 'mask'],
+    keyCallbacks: ['none', 'pastEnd', 'bounded'],
     forkPolicy: ['copy', 'init'],
-    freePolicy: ['trusting', 'checked'],
-    updatePolicy: ['trusting', 'checked'],
     execReset: ['saved', 'savedAndRegister'],
-    oopsPkrs: ['no', 'yes'],
+    freePolicy: ['trusting', 'checked'],
+    updatePolicy: ['trusting', 'bounded', 'checked'],
+    oopsPkrs: ['never', 'onKeyFault', 'onKeyFaultWithPks', 'whenOn'],
   },
   repairs: {
     'D-02': { entrySaves: 'registerAndSaved' },
     'D-04': { entrySaves: 'registerAndSaved' },
+    'D-12': { globalGrants: 'none', globalPut: 'paired' },
+    'D-17': { initValue: 'constant' },
+    'D-18': { firstWrite: 'raw' },
+    'D-45': { abandon: 'none' },
+    'D-46': { keyCallbacks: 'bounded' },
+    'D-49': { oopsPkrs: 'whenOn' },
     'fork-inherits': { forkPolicy: 'init' },
   },
   sabotages: {

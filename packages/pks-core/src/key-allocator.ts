@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Keys: who has which. [PATCH 05/17] x86/pks: Add PKS kernel API, [PATCH 06/17] x86/pks: Add a debugfs file
 
-import { EINVAL, ENOSPC, type Kernel, type Mutex } from '@pkslab/kernel';
+import { EINVAL, ENOSPC, EOPNOTSUPP, type Kernel } from '@pkslab/kernel';
 import type { Column, FieldDefinition } from '@pkslab/x86-cpu';
+import { type KeyMap, LocklessKeyMap, MutexKeyMap } from './key-map.ts';
+import type { Keys } from './keys.ts';
 import { PKEY_DISABLE_ACCESS, PKS_KERN_DEFAULT_KEY, PKS_NUM_KEYS } from './pkr.ts';
 import type { Pkrs } from './pkrs.ts';
-
-/** pks_key_allocation_map: a bit a key. */
-const allocationMapField: FieldDefinition = {
-  name: 'pks_key_allocation_map',
-  type: 'u32',
-  initial: 1,
-  per: 'global',
-};
 
 /** pks_key_users: the owner's name, as a number of the name table plus 1; 0 is NULL. */
 const keyUsersField: FieldDefinition = {
@@ -23,25 +17,29 @@ const keyUsersField: FieldDefinition = {
   count: PKS_NUM_KEYS,
 };
 
-export class KeyAllocator {
+export class KeyAllocator implements Keys {
+  readonly isStatic = false;
   readonly #kernel: Kernel;
   readonly #pkrs: Pkrs;
-  readonly #map: Column;
+  readonly #map: KeyMap;
   readonly #users: Column;
-  readonly #lock: Mutex;
   readonly #names: string[] = ['kernel'];
   readonly #kept = new Set<number>();
   readonly #checked: boolean;
+  /** What alloc returns without PKS. */
+  readonly #noPks: number;
 
   constructor(kernel: Kernel, pkrs: Pkrs) {
     this.#kernel = kernel;
     this.#pkrs = pkrs;
-    this.#map = kernel.machine.column(allocationMapField);
+    this.#map =
+      kernel.choice('keyAlloc') === 'locklessBitmap'
+        ? new LocklessKeyMap(kernel)
+        : new MutexKeyMap(kernel);
     this.#users = kernel.machine.column(keyUsersField);
-    this.#lock = kernel.mutex('pks_lock');
     this.#checked = kernel.choice('freePolicy') === 'checked';
+    this.#noPks = kernel.choice('noPksErrno') === 'EOPNOTSUPP' ? -EOPNOTSUPP : -EINVAL;
     this.#users.values[PKS_KERN_DEFAULT_KEY] = 1;
-    pkrs.isAllocated = (pkey) => ((this.#map.get(0) >>> pkey) & 1) === 1;
     kernel.initcall('late', () => {
       if (!kernel.machine.features.pks) return;
       kernel.debugfs.createFile('x86/pks_keys_allocated', {
@@ -66,24 +64,30 @@ export class KeyAllocator {
    */
   alloc(pkeyUser: string): number {
     this.#kernel.oops.mightSleep();
-    if (!this.#kernel.machine.features.pks) return -EINVAL;
-    this.#lock.lock();
-    let nr: number;
-    do nr = firstZero(this.#map.get(0));
-    while (nr < PKS_NUM_KEYS && this.#map.testAndSetBit(0, nr) !== 0);
+    if (!this.#kernel.machine.features.pks) return this.#noPks;
+    this.#map.lock();
+    let nr = this.#map.take();
     if (nr < PKS_NUM_KEYS) {
       this.#users.set(nr, this.#nameNumber(pkeyUser));
     } else {
       this.#kernel.print(`x86/pkeys: Cannot allocate supervisor key for ${pkeyUser}.`);
       nr = -ENOSPC;
     }
-    this.#lock.unlock();
+    this.#map.unlock();
     return nr;
+  }
+
+  forConsumer(name: string): number {
+    return this.alloc(name);
   }
 
   /** Declares a key that is never given back, at boot: where frees are checked, one of it is refused. */
   keep(pkey: number): void {
     this.#kept.add(pkey);
+  }
+
+  isAllocated(pkey: number): boolean {
+    return this.#map.isTaken(pkey);
   }
 
   /**
@@ -100,20 +104,20 @@ export class KeyAllocator {
     this.#kernel.oops.mightSleep();
     if (!this.#kernel.machine.features.pks) return;
     if (pkey >= PKS_NUM_KEYS || pkey <= PKS_KERN_DEFAULT_KEY) return;
-    this.#lock.lock();
+    this.#map.lock();
     const complaint = this.#checked ? this.#complaint(pkey, pkeyUser) : null;
     if (complaint !== null) {
       this.#kernel.oops.warn(`x86/pkeys: free of key ${pkey}, ${complaint}`);
     } else {
-      this.#map.testAndClearBit(0, pkey);
+      this.#map.giveBack(pkey);
       this.#users.set(pkey, 0);
       this.#pkrs.changeRights(pkey, PKEY_DISABLE_ACCESS);
     }
-    this.#lock.unlock();
+    this.#map.unlock();
   }
 
   #complaint(pkey: number, pkeyUser: string | undefined): string | null {
-    if (!this.#pkrs.isAllocated(pkey)) return 'which is not allocated';
+    if (!this.isAllocated(pkey)) return 'which is not allocated';
     const owner = this.#names[this.#users.get(pkey) - 1];
     if (this.#kept.has(pkey)) return `which ${owner} never gives back`;
     if (pkeyUser === undefined || pkeyUser === owner) return null;
@@ -122,14 +126,14 @@ export class KeyAllocator {
 
   /** The text of x86/pks_keys_allocated: `%d: %s` for each key in use. */
   showAllocated(): string {
-    this.#lock.lock();
-    const map = this.#map.get(0);
+    this.#map.lock();
+    const map = this.#map.read();
     let text = '';
     for (let key = 0; key < PKS_NUM_KEYS; key++) {
       if (((map >>> key) & 1) === 0) continue;
       text += `${key}: ${this.#names[this.#users.get(key) - 1] ?? '(null)'}\n`;
     }
-    this.#lock.unlock();
+    this.#map.unlock();
     return text;
   }
 
@@ -137,11 +141,4 @@ export class KeyAllocator {
     const known = this.#names.indexOf(name);
     return known >= 0 ? known + 1 : this.#names.push(name);
   }
-}
-
-/** ffz: the lowest clear bit. */
-function firstZero(map: number): number {
-  let bit = 0;
-  while (bit < 32 && ((map >>> bit) & 1) === 1) bit++;
-  return bit;
 }

@@ -7,7 +7,11 @@ export const PKR_AD_BIT = 0x1; // access disable
 export const PKR_WD_BIT = 0x2; // write disable
 export const PKR_BITS_PER_PKEY = 2;
 
+/** Both bits of a key's pair. */
+const PAIR = 0b11;
+
 /** Rights as callers ask for them; the values are those of pkey_alloc(2). */
+export const PKEY_READ_WRITE = 0x0;
 export const PKEY_DISABLE_ACCESS = 0x1;
 export const PKEY_DISABLE_WRITE = 0x2;
 
@@ -15,7 +19,7 @@ export const PKEY_DISABLE_WRITE = 0x2;
 export const PKS_NUM_KEYS = 16;
 /** PKS_KERN_DEFAULT_KEY: the key of every page that asks for none. */
 export const PKS_KERN_DEFAULT_KEY = 0;
-/** INIT_PKRS_VALUE: access disabled for keys 1 to 15, key 0 open. */
+/** INIT_PKRS_VALUE, PKS_INIT_VALUE from V9 on: access disabled for keys 1 to 15, key 0 open. */
 export const INIT_PKRS_VALUE = 0x5555_5554;
 
 /**
@@ -26,6 +30,16 @@ export const INIT_PKRS_VALUE = 0x5555_5554;
  */
 export function pkrAdKey(pkey: number): number {
   return (PKR_AD_BIT << (pkey * PKR_BITS_PER_PKEY)) >>> 0;
+}
+
+/** PKR_AD_MASK, PKR_WD_MASK, PKR_RW_MASK: a pair of a key, in its place; what consumers declare. V8 and later */
+export function pkrMask(pkey: number, protection: number): number {
+  return ((protection & PAIR) << (pkey * PKR_BITS_PER_PKEY)) >>> 0;
+}
+
+/** The pair of a key in a register value. */
+export function pkrPair(value: number, pkey: number): number {
+  return (value >>> (pkey * PKR_BITS_PER_PKEY)) & PAIR;
 }
 
 /**
@@ -40,5 +54,5 @@ export function pkrAdKey(pkey: number): number {
  */
 export function getNewPkr(oldPkr: number, pkey: number, initVal: number): number {
   const shift = pkey * PKR_BITS_PER_PKEY;
-  return ((oldPkr & ~(0b11 << shift)) | ((initVal & 0b11) << shift)) >>> 0;
+  return ((oldPkr & ~(PAIR << shift)) | ((initVal & PAIR) << shift)) >>> 0;
 }

@@ -2,14 +2,7 @@
 // IA32_PKRS over context switches and exceptions. [PATCH 04/17] x86/pks: Preserve the PKRS MSR on context
 // switch, [PATCH 17/17] x86/entry: Preserve PKRS MSR across exceptions
 
-import {
-  type EntryState,
-  type Kernel,
-  Mark,
-  type Preempt,
-  type Regs,
-  type Tasks,
-} from '@pkslab/kernel';
+import { type EntryState, type Kernel, Mark, type Tasks } from '@pkslab/kernel';
 import {
   type Column,
   CR4_PKS,
@@ -19,14 +12,21 @@ import {
   MarkWindow,
   PerCpu,
 } from '@pkslab/x86-cpu';
+import { type Abandoned, AbandonedKeys, NOTHING_ABANDONED } from './abandon.ts';
+import type { Copies } from './copies.ts';
 import {
-  getNewPkr,
-  INIT_PKRS_VALUE,
-  PKEY_DISABLE_ACCESS,
-  PKEY_DISABLE_WRITE,
-  PKS_KERN_DEFAULT_KEY,
-  PKS_NUM_KEYS,
-} from './pkr.ts';
+  type EntrySaves,
+  type EntrySavesChoice,
+  entrySavesOf,
+  SAVES_NOTHING,
+} from './entry-saves.ts';
+import { GlobalGrants } from './global-grants.ts';
+import { InitValue } from './init-value.ts';
+import { hookOops, type OopsPkrsChoice } from './oops-pkrs.ts';
+import { getNewPkr, INIT_PKRS_VALUE } from './pkr.ts';
+import type { StaticKeyNumbers } from './pks-keys.ts';
+import { type UpdateCheck, type UpdateComplaint, updateCheckOf } from './update-policy.ts';
+import { type WritePkrs, type WritePkrsChoice, writePkrsOf } from './write-pkrs.ts';
 
 /** pkrs_cache: what this CPU's register should hold. 0 (BSS) until setup. */
 export const pkrsCacheField: FieldDefinition = {
@@ -36,7 +36,7 @@ export const pkrsCacheField: FieldDefinition = {
   per: 'cpu',
 };
 
-/** thread.saved_pkrs: what the register holds while the task runs in process context. */
+/** thread.saved_pkrs, thread.pkrs from V9 on: what the register holds while the task runs in process context. */
 export const savedPkrsField: FieldDefinition = {
   name: 'thread.saved_pkrs',
   type: 'u32',
@@ -45,80 +45,131 @@ export const savedPkrsField: FieldDefinition = {
   fork: 'copy',
 };
 
-interface EntryStrategy {
-  save(state: EntryState): void;
-  restore(state: EntryState): void;
-  /** The words that hold the rights of the interrupted context. */
-  readonly words: readonly number[];
-}
-
-/** Nothing is kept: the interrupted context's rights stay where they are. */
-const NO_ENTRY: EntryStrategy = { words: [], save: () => {}, restore: () => {} };
-
-/** The four copies of a thread's rights that pks-core keeps in step: register, cache, saved value. */
-export class Pkrs {
+/** The copies of a thread's rights that pks-core keeps in step: register, cache, saved value. */
+export class Pkrs implements Copies {
   readonly saved: Column;
   readonly cache: PerCpu;
+  readonly abandoned: Abandoned;
+  readonly init: InitValue;
+  /** The RFC PKS/PMEM series' global rights; null in every other revision, and without PKS. */
+  readonly global: GlobalGrants | null = null;
   private readonly machine: Machine;
   private readonly kernel: Kernel;
   private readonly tasks: Tasks;
-  private readonly preempt: Preempt;
   private readonly update: MarkWindow;
-  private readonly checked: boolean = false;
-  #entry: EntryStrategy = NO_ENTRY;
-  /** The word of an entry's state that has the interrupted context's rights. */
-  #entryWord = -1;
-  /** Whether somebody has a key; installed by the allocator. */
+  private readonly writer: WritePkrs;
+  private readonly check: UpdateCheck;
+  private readonly withAccess: number;
+  #entry: EntrySaves = SAVES_NOTHING;
+  #schedIn: ((next: number) => void) | null = null;
+  /** Whether somebody has a key; installed with the keys. */
   isAllocated: (pkey: number) => boolean = () => false;
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: Kernel, numbers: StaticKeyNumbers) {
+    const { machine, slots } = kernel;
     this.kernel = kernel;
-    this.machine = kernel.machine;
+    this.machine = machine;
     this.tasks = kernel.tasks;
-    this.preempt = kernel.preempt;
-    this.update = new MarkWindow(kernel.machine, Mark.update);
-    this.saved = kernel.machine.column(savedPkrsField);
-    this.cache = new PerCpu(kernel.machine.column(pkrsCacheField));
-    if (!kernel.machine.features.pks) return;
-    const { slots } = kernel;
-    slots.cpuInit.push(() => this.setup());
-    if (kernel.choice('schedIn') === 'on') slots.switchIn.push((next) => this.schedIn(next));
-    this.checked = kernel.choice('updatePolicy') === 'checked';
-    slots.exec.push(this.#initTask(kernel.choice('execReset')));
-    if (kernel.choice('forkPolicy') === 'init') {
-      slots.fork.push((_parent, child) => this.saved.set(child, INIT_PKRS_VALUE));
+    this.update = new MarkWindow(machine, Mark.update);
+    this.saved = machine.column(savedPkrsField);
+    this.cache = new PerCpu(machine.column(pkrsCacheField));
+    this.init = new InitValue(kernel, this.saved, numbers);
+    this.withAccess = this.init.withAccess;
+    this.writer = writePkrsOf(kernel.choice('writePkrs') as WritePkrsChoice, kernel, this.cache);
+    this.check = updateCheckOf(kernel, numbers, (pkey) => this.isAllocated(pkey));
+    this.abandoned =
+      kernel.choice('abandon') === 'mask' ? new AbandonedKeys(kernel) : NOTHING_ABANDONED;
+    if (machine.features.pks) {
+      slots.cpuInit.push(() => this.setup());
+      this.#hookSwitch(kernel.choice('schedIn'));
+      slots.exec.push(this.#initTask(kernel.choice('execReset')));
+      if (kernel.choice('forkPolicy') === 'init') {
+        slots.fork.push((_parent, child) => this.saved.set(child, this.init.read()));
+      }
+      this.#hookEntry();
+      if (kernel.choice('globalGrants') === 'andCache')
+        this.global = new GlobalGrants(kernel, this);
     }
-    const strategy = this.#entryStrategy(kernel.choice('entrySaves'));
-    this.#entry = strategy;
-    slots.entrySave.push((state) => strategy.save(state));
-    slots.entryRestore.push((state) => strategy.restore(state));
-    if (kernel.choice('oopsPkrs') === 'yes') slots.oops.push((regs) => this.#oopsLine(regs));
+    hookOops(kernel, kernel.choice('oopsPkrs') as OopsPkrsChoice, this.#entry.shown);
+  }
+
+  #hookEntry(): void {
+    const { slots } = this.kernel;
+    const entry = entrySavesOf(
+      this.kernel.choice('entrySaves') as EntrySavesChoice,
+      this.kernel,
+      this,
+    );
+    this.#entry = entry;
+    slots.entrySave.push((state) => entry.save(state));
+    slots.entryRestore.push((state) => entry.restore(state));
+    if (this.abandoned !== NOTHING_ABANDONED) {
+      slots.keyFault.push((regs) => this.abandoned.fix(regs.state, entry.shown));
+    }
+  }
+
+  /** The word of an entry's state that has the interrupted context's rights; −1 where none is kept. */
+  get entryWord(): number {
+    return this.#entry.shown;
   }
 
   /** setup_pks: once on each CPU as it comes up. [PATCH 03/17], [PATCH 04/17] */
   setup(): void {
     const enable = (): void => this.machine.writeCr(4, this.machine.readCr(4) | CR4_PKS);
-    if (this.kernel.choice('initOrder') === 'cr4First') enable();
-    this.writePkrs(INIT_PKRS_VALUE);
-    if (this.kernel.choice('initOrder') === 'pkrsFirst') enable();
+    const first = this.kernel.choice('initOrder') === 'cr4First';
+    if (first) enable();
+    const value = this.init.read();
+    // A write that is compared with the cache first may never reach the register (D-18).
+    if (this.kernel.choice('firstWrite') === 'raw') this.machine.wrmsr(IA32_PKRS, value);
+    this.writePkrs(value);
+    if (!first) enable();
   }
 
-  /** write_pkrs: cache, then register; the caller has preemption off. */
+  /** write_pkrs: cache and register; see `writePkrs` of the choices for who keeps the scheduler out. */
   writePkrs(value: number): void {
-    this.cache.write(value);
-    this.machine.wrmsr(IA32_PKRS, value);
+    this.writer.write(value);
   }
 
-  /** pks_sched_in: last in the switch to a task. */
+  /** What a handler, a CPU and a new program start with. */
+  readInit(): number {
+    return this.init.read();
+  }
+
+  /** pks_sched_in, x86_pkrs_load in V9 and V10: in the switch to a task. */
   schedIn(next: number): void {
+    this.#schedIn?.(next);
+  }
+
+  #hookSwitch(choice: string): void {
+    if (choice === 'compare') this.#schedIn = (next) => this.#schedCompare(next);
+    else if (choice === 'plain') this.#schedIn = (next) => this.writer.write(this.saved.get(next));
+    else if (choice === 'mask') this.#schedIn = (next) => this.#schedMask(next);
+    else if (choice === 'global') this.#schedIn = (next) => this.#schedGlobal(next);
+    if (this.#schedIn !== null) this.kernel.slots.switchIn.push((next) => this.schedIn(next));
+  }
+
+  #schedCompare(next: number): void {
     const value = this.saved.get(next);
-    if (this.cache.read() !== value) this.writePkrs(value);
+    if (this.cache.read() !== value) this.writer.write(value);
+  }
+
+  #schedMask(next: number): void {
+    this.saved.set(next, this.abandoned.apply(this.saved.get(next)));
+    this.writer.write(this.saved.get(next));
+  }
+
+  #schedGlobal(next: number): void {
+    this.writer.write(this.#withGlobal(this.saved.get(next)));
+  }
+
+  #withGlobal(value: number): number {
+    return this.global === null ? value : (value & this.global.cache.get(0)) >>> 0;
   }
 
   /**
    * pks_update_protection: changes the calling thread's rights to one key. Any context.
    *
-   * Use it for a key that you got from `alloc`; rights are per thread, and start as none. What may not be
+   * Use it for a key that you got from `keys`; rights are per thread, and start as none. What may not be
    * (key 0, a key that nobody has, other bits) is refused with a WARN where the revision checks, and done
    * where it trusts its callers. [PATCH 05/17] x86/pks: Add PKS kernel API
    *
@@ -131,32 +182,35 @@ export class Pkrs {
    * kernel.machine.rdmsr(0x6e1); // => 0x55555550
    */
   updateProtection(pkey: number, protection: number): void {
-    const complaint = this.checked ? this.#complaint(pkey, protection) : null;
-    if (complaint !== null) this.kernel.oops.warn(`x86/pkeys: ${complaint}`);
-    else this.changeRights(pkey, protection);
+    const complaint = this.check(pkey, protection);
+    if (complaint !== null) this.#complain(complaint);
+    if (complaint === null || !complaint.refused) this.changeRights(pkey, protection);
   }
 
-  #complaint(pkey: number, protection: number): string | null {
-    if (pkey === PKS_KERN_DEFAULT_KEY) return 'update of key 0, which every mapping has';
-    if (!Number.isInteger(pkey) || pkey < 0 || pkey >= PKS_NUM_KEYS) {
-      return `update of key ${pkey}: keys are 1 to ${PKS_NUM_KEYS - 1}`;
-    }
-    if ((protection & ~(PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE)) !== 0) {
-      return `update of key ${pkey} with protection 0x${(protection >>> 0).toString(16)}: there is 0x1 and 0x2`;
-    }
-    return this.isAllocated(pkey) ? null : `update of key ${pkey}, which is not allocated`;
+  #complain({ text, once }: UpdateComplaint): void {
+    if (once) this.kernel.oops.warnOnce(text);
+    else this.kernel.oops.warn(text);
   }
 
   /** pks_update_protection without the checks, for whoever holds the key and its bits as constants. */
   changeRights(pkey: number, protection: number): void {
-    const { saved, preempt } = this;
+    const { saved } = this;
     const current = this.tasks.getCurrent();
     this.update.begin();
-    saved.set(current, getNewPkr(saved.get(current), pkey, protection));
-    preempt.disable();
-    this.writePkrs(saved.get(current));
-    this.update.end();
-    preempt.enable();
+    const bits = protection | ((protection & 1) * this.withAccess);
+    saved.set(current, getNewPkr(saved.get(current), pkey, bits));
+    this.writer.load(saved, current, this.update);
+  }
+
+  /**
+   * update_global_pkrs: changes every thread's rights to one key, as kmap() needed it. RFC PKS/PMEM, 2/58
+   *
+   * A grant reaches other CPUs at their next switch or fault on the key; a revoke is written to every CPU now. In
+   * revisions without global rights it is {@link changeRights}.
+   */
+  changeRightsGlobal(pkey: number, protection: number): void {
+    this.global?.change(pkey, protection | ((protection & 1) * this.withAccess));
+    this.changeRights(pkey, protection);
   }
 
   /**
@@ -164,7 +218,7 @@ export class Pkrs {
    * interrupted, which has them back when the handler returns.
    *
    * Use it in a key-fault handler that lets the access through; {@link updateProtection} there changes the
-   * handler's own rights only, and the access is refused for ever (I15).
+   * handler's own rights only, and the access is refused for ever (I15). From V8 on it changes both.
    *
    * @example
    * const kernel = boot({ modules: [pksCore] });
@@ -178,100 +232,27 @@ export class Pkrs {
    * kernel.call(() => kernel.machine.tryStore32(page, 1)); // => false: it went through
    */
   updateException(state: EntryState, pkey: number, protection: number): void {
-    const { words } = this.#entry;
-    if (words.length === 0) this.changeRights(pkey, protection);
+    const { words, updatesHandler } = this.#entry;
+    if (words.length === 0 || updatesHandler) this.changeRights(pkey, protection);
+    const bits = protection | ((protection & 1) * this.withAccess);
     for (const word of words) {
-      state.words[word] = getNewPkr(state.words[word] as number, pkey, protection);
+      state.words[word] = getNewPkr(state.words[word] as number, pkey, bits);
     }
   }
 
   /** pks_init_task, at exec: the new program starts with INIT. */
   #initTask(reset: string): (task: number) => void {
     const { preempt } = this.kernel;
-    if (reset === 'saved') return (task) => this.saved.set(task, INIT_PKRS_VALUE);
+    if (reset === 'saved') {
+      return (task) => this.saved.set(task, this.abandoned.apply(this.init.read()));
+    }
     return (task) => {
       this.update.begin();
-      this.saved.set(task, INIT_PKRS_VALUE);
+      this.saved.set(task, this.init.read());
       preempt.disable();
-      this.writePkrs(INIT_PKRS_VALUE);
+      this.writePkrs(this.init.read());
       this.update.end();
       preempt.enable();
     };
-  }
-
-  /** The rights of the context that faulted: the handler has its own. */
-  #oopsLine(regs: Regs): string {
-    const word = regs.state.words[this.#entryWord];
-    return `PKRS: 0x${(word ?? this.machine.rdmsr(IA32_PKRS)).toString(16)}`;
-  }
-
-  #entryStrategy(choice: string): EntryStrategy {
-    if (choice === 'nothing') return NO_ENTRY;
-    const pkrs = this.kernel.slots.reserveEntryWord();
-    this.#entryWord = pkrs;
-    if (choice === 'cache') return this.#saveCache(pkrs);
-    const saved = this.kernel.slots.reserveEntryWord();
-    if (choice === 'cacheAndSaved') return this.#saveCacheAndSaved(pkrs, saved);
-    this.#entryWord = this.kernel.slots.reserveEntryWord();
-    return this.#saveRegister(pkrs, saved, this.#entryWord);
-  }
-
-  /** idt_save_pkrs and idt_restore_pkrs as posted in RFC V2. */
-  #saveCache(pkrs: number): EntryStrategy {
-    return {
-      words: [pkrs],
-      save: (state) => {
-        const value = this.cache.read();
-        state.words[pkrs] = value;
-        if (value !== INIT_PKRS_VALUE) this.writePkrs(INIT_PKRS_VALUE);
-      },
-      restore: (state) => {
-        const value = state.words[pkrs] as number;
-        if (value !== this.cache.read()) this.writePkrs(value);
-      },
-    };
-  }
-
-  /** irq_save_pkrs of RFC V3: the thread's saved value is kept and reset as well. */
-  #saveCacheAndSaved(pkrs: number, saved: number): EntryStrategy {
-    const cache = this.#saveCache(pkrs);
-    return {
-      words: [pkrs, saved],
-      save: (state) => {
-        this.#takeSaved(state, saved);
-        cache.save(state);
-      },
-      restore: (state) => {
-        cache.restore(state);
-        this.saved.set(this.kernel.tasks.current, state.words[saved] as number);
-      },
-    };
-  }
-
-  /**
-   * The register is read, not taken from the cache, and written without a compare: an entry between the two
-   * writes of an update finds a cache that lies.
-   */
-  #saveRegister(pkrs: number, saved: number, register: number): EntryStrategy {
-    return {
-      words: [pkrs, saved, register],
-      save: (state) => {
-        this.#takeSaved(state, saved);
-        state.words[pkrs] = this.cache.read();
-        state.words[register] = this.machine.rdmsr(IA32_PKRS);
-        this.writePkrs(INIT_PKRS_VALUE);
-      },
-      restore: (state) => {
-        this.cache.write(state.words[pkrs] as number);
-        this.machine.wrmsr(IA32_PKRS, state.words[register] as number);
-        this.saved.set(this.kernel.tasks.current, state.words[saved] as number);
-      },
-    };
-  }
-
-  #takeSaved(state: EntryState, word: number): void {
-    const { current } = this.kernel.tasks;
-    state.words[word] = this.saved.get(current);
-    this.saved.set(current, INIT_PKRS_VALUE);
   }
 }

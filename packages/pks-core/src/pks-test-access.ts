@@ -2,17 +2,8 @@
 // test_mem_access: a page of a key of its own, and which accesses to it fault under which rights. [PATCH 08/17]
 
 import { EFAULT, ENOMEM, type Kernel, type Regs, type SpinLock } from '@pkslab/kernel';
-import {
-  type Column,
-  CR4_LA57,
-  entryFrame,
-  entryKey,
-  type FieldDefinition,
-  isLeaf,
-  PAGE_SIZE,
-  PTE_P,
-  tableIndex,
-} from '@pkslab/x86-cpu';
+import { type Column, type FieldDefinition, PAGE_SIZE } from '@pkslab/x86-cpu';
+import { lookupAddress, pteFlagsPkey } from './lookup-address.ts';
 import { PKEY_DISABLE_ACCESS, PKEY_DISABLE_WRITE } from './pkr.ts';
 import type { Pks } from './pks.ts';
 import type { TestContexts } from './pks-test-context.ts';
@@ -58,8 +49,6 @@ export const ACCESS_ROWS: readonly AccessRow[] = Object.freeze([
 
 /** Bytes that a row copies. */
 const COPIED = 8;
-const LOW_FLAGS = 0xfffn;
-const HIGH_FLAGS = 0xfff0_0000_0000_0000n;
 
 /** Who lets an expected fault through: the calling thread's rights, or those of the context that faulted. */
 export type TestHandler = 'thread' | 'exception';
@@ -114,12 +103,12 @@ export class AccessTest {
   }
 
   #checkPage(context: number, key: number, address: number): number {
-    const flags = this.#walkTable(address);
+    const flags = lookupAddress(this.#kernel, address);
     if (flags === null) {
       this.#kernel.print('Failed to walk table???');
       return -EFAULT;
     }
-    const found = entryKey(Number(flags >> 32n));
+    const found = pteFlagsPkey(flags);
     this.#kernel.print(`page 0x${hex(address)}; flags 0x${flags.toString(16)}`);
     this.#kernel.print(`ptep flags 0x${flags.toString(16)} pkey ${found}`);
     if (found !== key) {
@@ -163,24 +152,6 @@ export class AccessTest {
     const caught = faults !== this.#previous.get(0);
     this.#previous.set(0, faults);
     return caught;
-  }
-
-  /** walk_table: the flags of the entry that maps an address, its frame left out; null if none does. */
-  #walkTable(address: number): bigint | null {
-    const { machine, mm } = this.#kernel;
-    const page = Math.floor(address / PAGE_SIZE);
-    let table = mm.root;
-    for (let level = (machine.readCr(4) & CR4_LA57) !== 0 ? 5 : 4; level > 0; level--) {
-      const low = machine.readEntry(table + tableIndex(page, level) * 8);
-      const high = machine.resultHigh;
-      if ((low & PTE_P) === 0) return null;
-      if (isLeaf(low, level)) {
-        const entry = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
-        return entry & (HIGH_FLAGS | LOW_FLAGS);
-      }
-      table = entryFrame(low, high);
-    }
-    return null;
   }
 }
 

@@ -51,7 +51,7 @@ export class TestContexts {
   alloc(name: string): number {
     const context = this.#kzalloc();
     if (context >= 0) {
-      const pkey = this.#pks.keys.alloc(name);
+      const pkey = this.#pks.keys.forConsumer(name, 'test');
       if (pkey > 0) {
         this.pkey.set(context, pkey);
         this.pksCpuEnabled.set(context, this.#kernel.machine.features.pks ? 1 : 0);
@@ -66,7 +66,7 @@ export class TestContexts {
 
   /** free_ctx */
   free(context: number): void {
-    this.#pks.keys.free(this.pkey.get(context));
+    if (!this.#pks.keys.isStatic) this.#pks.keys.free(this.pkey.get(context));
     this.#kfree(context);
   }
 

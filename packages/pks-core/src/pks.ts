@@ -4,12 +4,26 @@
 import type { Kernel, KernelModule } from '@pkslab/kernel';
 import { pksChoices } from './choices.ts';
 import { KeyAllocator } from './key-allocator.ts';
+import { type KeyCallbackChoice, KeyCallbacks } from './key-callbacks.ts';
+import type { Keys } from './keys.ts';
+import { PKS_NUM_KEYS } from './pkr.ts';
 import { Pkrs } from './pkrs.ts';
+import { staticKeyNumbers } from './pks-keys.ts';
+import { StaticKeys } from './static-keys.ts';
+import { Verbs } from './verbs.ts';
 
 /** Supervisor protection keys of one kernel. */
 export interface Pks {
   readonly pkrs: Pkrs;
-  readonly keys: KeyAllocator;
+  readonly keys: Keys;
+  /** The drivers' verbs, where the revision has them. */
+  readonly verbs: Verbs;
+  /** What consumers do about faults on their keys, where the revision asks them. */
+  readonly callbacks: KeyCallbacks;
+  /** pks_enabled, pks_available: whether the CPU has PKS and the kernel uses it. */
+  readonly enabled: boolean;
+  /** pks_abandon_protections: opens a key for good in every thread; false where the revision cannot. V7 */
+  abandonProtections(pkey: number): boolean;
 }
 
 /**
@@ -23,17 +37,41 @@ export const pksCore: KernelModule<Pks> = {
   name: 'pks-core',
   ...pksChoices,
   symbols: {
+    'AbandonedKeys.abandon': 'pks_abandon_protections',
+    'Asserting.write': 'pks_write_pkrs',
+    'GlobalGrants.change': 'update_global_pkrs',
     'KeyAllocator.alloc': 'pks_key_alloc',
     'KeyAllocator.free': 'pks_key_free',
     'KeyAllocator.showAllocated': 'pks_keys_allocated_show',
     'Pkrs.changeRights': 'pks_update_protection',
     'Pkrs.schedIn': 'pks_sched_in',
     'Pkrs.setup': 'setup_pks',
+    'Pkrs.updateException': 'pks_update_exception',
     'Pkrs.updateProtection': 'pks_update_protection',
-    'Pkrs.writePkrs': 'write_pkrs',
+    'SelfContained.write': 'write_pkrs',
+    'StaticKeys.alloc': 'pks_key_alloc',
+    'Unconditional.write': 'write_pkrs',
   },
   create(kernel: Kernel): Pks {
-    const pkrs = new Pkrs(kernel);
-    return { pkrs, keys: new KeyAllocator(kernel, pkrs) };
+    // A consumer is configured where its module is loaded, unless a choice of its symbol's name says n.
+    const numbers = staticKeyNumbers(
+      (config, module) => kernel.moduleNames.includes(module) && kernel.choices[config] !== 'n',
+    );
+    const pkrs = new Pkrs(kernel, numbers);
+    const isStatic = kernel.choice('keyAlloc') === 'static';
+    const keys = isStatic ? new StaticKeys(kernel, numbers) : new KeyAllocator(kernel, pkrs);
+    pkrs.isAllocated = (pkey) => keys.isAllocated(pkey);
+    return {
+      pkrs,
+      keys,
+      verbs: new Verbs(kernel, pkrs),
+      callbacks: new KeyCallbacks(
+        kernel,
+        isStatic ? numbers.max : PKS_NUM_KEYS,
+        kernel.choice('keyCallbacks') as KeyCallbackChoice,
+      ),
+      enabled: kernel.machine.features.pks,
+      abandonProtections: (pkey) => pkrs.abandoned.abandon(pkey),
+    };
   },
 };

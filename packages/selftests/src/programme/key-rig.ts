@@ -18,7 +18,7 @@ export class KeyRig {
     this.kernel = kernel;
     this.#output = new Output(kernel);
     const { keys } = kernel.module(pksCore);
-    this.key = kernel.call(() => keys.alloc('selftest'));
+    this.key = kernel.call(() => keys.forConsumer('selftest', 'test'));
     this.page = kernel.call(() => kernel.mm.vmalloc(PAGE_SIZE, { key: this.key, writable: true }));
   }
 

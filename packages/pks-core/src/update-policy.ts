@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// What pks_update_protection looks at before it does what it is told.
+
+import type { Kernel } from '@pkslab/kernel';
+import {
+  PKEY_DISABLE_ACCESS,
+  PKEY_DISABLE_WRITE,
+  PKS_KERN_DEFAULT_KEY,
+  PKS_NUM_KEYS,
+} from './pkr.ts';
+import type { StaticKeyNumbers } from './pks-keys.ts';
+
+const RIGHTS = PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE;
+
+/** What is wrong with an update. */
+export interface UpdateComplaint {
+  readonly text: string;
+  /** WARN_ON_ONCE */
+  readonly once: boolean;
+  /** Not done; else done as far as the bits exist. */
+  readonly refused: boolean;
+}
+
+/** Null for an update that is done without a word. */
+export type UpdateCheck = (pkey: number, protection: number) => UpdateComplaint | null;
+
+/** The check of the choice `updatePolicy`. */
+export function updateCheckOf(
+  kernel: Kernel,
+  numbers: StaticKeyNumbers,
+  isAllocated: (pkey: number) => boolean,
+): UpdateCheck {
+  const policy = kernel.choice('updatePolicy');
+  if (policy === 'checked') {
+    return (pkey, protection) => {
+      const text = complaintOf(isAllocated, pkey, protection);
+      return text === null ? null : { text: `x86/pkeys: ${text}`, once: false, refused: true };
+    };
+  }
+  if (policy === 'bounded') return (pkey, bits) => outOfBounds(numbers.max, pkey, bits);
+  return () => null;
+}
+
+/** WARN_ON_ONCE(key >= PKS_KEY_MAX), and that of pkey_update_pkval for other bits: key 0 may be closed. V10 */
+function outOfBounds(max: number, pkey: number, protection: number): UpdateComplaint | null {
+  if (pkey >= max) {
+    const text = `pks_update_protection: pkey ${pkey} >= PKS_KEY_MAX ${max}`;
+    return { text, once: true, refused: true };
+  }
+  if ((protection & ~RIGHTS) === 0) return null;
+  const text = `pkey_update_pkval: accessbits 0x${(protection >>> 0).toString(16)}`;
+  return { text, once: true, refused: false };
+}
+
+function complaintOf(
+  isAllocated: (pkey: number) => boolean,
+  pkey: number,
+  protection: number,
+): string | null {
+  if (pkey === PKS_KERN_DEFAULT_KEY) return 'update of key 0, which every mapping has';
+  if (!Number.isInteger(pkey) || pkey < 0 || pkey >= PKS_NUM_KEYS) {
+    return `update of key ${pkey}: keys are 1 to ${PKS_NUM_KEYS - 1}`;
+  }
+  if ((protection & ~RIGHTS) !== 0) {
+    return `update of key ${pkey} with protection 0x${(protection >>> 0).toString(16)}: there is 0x1 and 0x2`;
+  }
+  return isAllocated(pkey) ? null : `update of key ${pkey}, which is not allocated`;
+}

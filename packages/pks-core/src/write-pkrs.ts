@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// write_pkrs and pks_write_pkrs: cache and register in one go, and who keeps the scheduler out meanwhile (D-10).
+
+import type { Kernel, Oops, Preempt } from '@pkslab/kernel';
+import { type Column, IA32_PKRS, type Machine, type MarkWindow, PerCpu } from '@pkslab/x86-cpu';
+
+/** How a revision writes cache and register. */
+export interface WritePkrs {
+  /** write_pkrs, pks_write_pkrs */
+  write(value: number): void;
+  /** The end of an update: a thread's value goes into both, and `update` ends with them. */
+  load(saved: Column, task: number, update: MarkWindow): void;
+}
+
+/** No compare; the caller has preemption off. [PATCH 04/17] */
+class Unconditional implements WritePkrs {
+  private readonly machine: Machine;
+  private readonly cache: PerCpu;
+  private readonly preempt: Preempt;
+
+  constructor(kernel: Kernel, cache: PerCpu) {
+    this.machine = kernel.machine;
+    this.preempt = kernel.preempt;
+    this.cache = cache;
+  }
+
+  write(value: number): void {
+    this.cache.write(value);
+    this.machine.wrmsr(IA32_PKRS, value);
+  }
+
+  load(saved: Column, task: number, update: MarkWindow): void {
+    this.preempt.disable();
+    this.write(saved.get(task));
+    update.end();
+    this.preempt.enable();
+  }
+}
+
+/** get_cpu_ptr, compare, both writes, put_cpu_ptr: safe anywhere, and paid for in every switch. RFC V3 to V7 */
+class SelfContained implements WritePkrs {
+  private readonly machine: Machine;
+  private readonly cache: PerCpu;
+  private readonly preempt: Preempt;
+
+  constructor(kernel: Kernel, cache: PerCpu) {
+    this.machine = kernel.machine;
+    this.preempt = kernel.preempt;
+    this.cache = cache;
+  }
+
+  write(value: number): void {
+    this.preempt.disable();
+    if (this.cache.read() !== value) {
+      this.cache.write(value);
+      this.machine.wrmsr(IA32_PKRS, value);
+    }
+    this.preempt.enable();
+  }
+
+  load(saved: Column, task: number, update: MarkWindow): void {
+    this.write(saved.get(task));
+    update.end();
+  }
+}
+
+/** Compare, both writes; a WARN where the scheduler could come between. V8 to V10 */
+class Asserting implements WritePkrs {
+  private readonly machine: Machine;
+  private readonly cache: PerCpu;
+  private readonly preempt: Preempt;
+  private readonly oops: Oops;
+  private readonly interruptFlag: PerCpu;
+
+  constructor(kernel: Kernel, cache: PerCpu) {
+    this.machine = kernel.machine;
+    this.preempt = kernel.preempt;
+    this.oops = kernel.oops;
+    this.cache = cache;
+    this.interruptFlag = new PerCpu(kernel.machine.registers.interruptFlag);
+  }
+
+  write(value: number): void {
+    if (this.preempt.count.read() === 0 && this.interruptFlag.read() !== 0) {
+      this.oops.warnOnce('lockdep_assert_preemption_disabled()');
+    }
+    if (this.cache.read() === value) return;
+    this.cache.write(value);
+    this.machine.wrmsr(IA32_PKRS, value);
+  }
+
+  load(saved: Column, task: number, update: MarkWindow): void {
+    this.preempt.disable();
+    this.write(saved.get(task));
+    update.end();
+    this.preempt.enable();
+  }
+}
+
+/** Values of the choice `writePkrs`. */
+export type WritePkrsChoice = 'unconditional' | 'selfContained' | 'asserting';
+
+const WRITES: Readonly<Record<WritePkrsChoice, new (kernel: Kernel, cache: PerCpu) => WritePkrs>> =
+  { unconditional: Unconditional, selfContained: SelfContained, asserting: Asserting };
+
+/** The strategy of a choice. */
+export function writePkrsOf(choice: WritePkrsChoice, kernel: Kernel, cache: PerCpu): WritePkrs {
+  return new WRITES[choice](kernel, cache);
+}
