@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A device that is larger than what may stay of it in host memory.
 
+import { memremap } from '@pkslab/memremap';
 import { describe, expect, it } from 'vitest';
-import { memoryMedia, residentChunksFor } from '../src/index.ts';
+import { memoryMedia, residentChunksFor, StoreLog } from '../src/index.ts';
 import { MIB, onMedia, pattern, rig } from './support.ts';
 
 const CHUNKS = 24;
@@ -82,5 +83,70 @@ describe('a resident limit', () => {
     media.write = write;
     kernel.call(() => kernel.machine.sfence());
     expect(onMedia(media, 0, 64)).toEqual(pattern(64));
+  });
+});
+
+describe('the memory of evicted chunks', () => {
+  it('is used again: buffers are no more than the limit and two', () => {
+    const { kernel, device } = small(2);
+    const { memory } = kernel.machine;
+    const buffers = new Set<ArrayBufferLike>();
+    kernel.call(() => {
+      for (let i = 0; i < 3 * CHUNKS; i++) {
+        const at = (i % CHUNKS) * 2 * MIB;
+        device.write(at, pattern(64, i));
+        buffers.add(memory.chunkAt(device.physical + at).bytes.buffer);
+      }
+    });
+    expect(buffers.size).toBeLessThanOrEqual(4);
+  });
+
+  it('shows nothing of the chunk that had it before', () => {
+    const media = memoryMedia(CHUNKS * 2 * MIB + 4096);
+    const { kernel, device } = rig({}, { media });
+    kernel.machine.memory.residentLimit = 1;
+    const full = new Uint8Array(2 * MIB).fill(0xff);
+    kernel.call(() => {
+      for (let i = 0; i < 4; i++) device.write(i * 2 * MIB, full);
+    });
+    const last = kernel.machine.memory.chunkAt(device.physical + CHUNKS * 2 * MIB);
+    expect(last.bytes.every((byte) => byte === 0)).toBe(true);
+    expect(last.dirty?.every((word) => word === 0)).toBe(true);
+    expect(last.pending?.every((word) => word === 0)).toBe(true);
+  });
+
+  it('stays as it is while a copy reads it and brings in where it writes', () => {
+    const { kernel, device } = small(1);
+    const { access } = kernel.module(memremap);
+    kernel.call(() => {
+      for (let i = 0; i < CHUNKS; i++) device.write(i * 2 * MIB, pattern(4096, i));
+    });
+    kernel.call(() => {
+      access.enable();
+      for (let i = 0; i + 1 < CHUNKS; i += 2) {
+        const from = device.address + i * 2 * MIB;
+        kernel.machine.copy(from + 2 * MIB + 4096, from, 4096);
+      }
+      access.disable();
+    });
+    const back = new Uint8Array(4096);
+    kernel.call(() => {
+      for (let i = 0; i + 1 < CHUNKS; i += 2) {
+        device.read((i + 1) * 2 * MIB + 4096, back);
+        expect(back).toEqual(pattern(4096, i));
+      }
+    });
+  });
+
+  it('is left to a log of stores, which reads it later', () => {
+    const { kernel, device } = small(1, ['pmem-flag-not-set']);
+    const { machine } = kernel;
+    const log = new StoreLog(machine.memory);
+    kernel.call(() => {
+      machine.store32(device.address, 7);
+      for (let i = 1; i < 4; i++) machine.load32(device.address + i * 2 * MIB);
+    });
+    const [store] = log.events;
+    expect(store?.kind === 'store' && store.bytes[0]).toBe(7);
   });
 });

@@ -11,6 +11,7 @@ export {
 export { formatAddress, toAddress } from './address.ts';
 export type { CellOwner, CellType, FieldDefinition, ForkPolicy } from './cell.ts';
 export { Column, hashName, PerCpu } from './cell.ts';
+export { type Backing, CHUNK_SIZE, Chunk, LINE_SIZE, Region } from './chunk.ts';
 export {
   type ClassCount,
   type ConformanceFailure,
@@ -38,15 +39,7 @@ export { type EventHandlers, type Fault, Outcome, TripleFault } from './fault.ts
 export { type InterruptOptions, Interrupts } from './interrupts.ts';
 export { Machine } from './machine.ts';
 export { MarkWindow } from './mark-window.ts';
-export {
-  type Backing,
-  BusError,
-  CHUNK_SIZE,
-  Chunk,
-  LINE_SIZE,
-  PhysicalMemory,
-  Region,
-} from './memory.ts';
+export { BusError, PhysicalMemory } from './memory.ts';
 export {
   type Behaviours,
   type CpuFeatures,

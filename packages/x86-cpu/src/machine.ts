@@ -3,8 +3,8 @@
 
 import { watched } from './attachment.ts';
 import type { CellValues } from './cell.ts';
+import type { Chunk } from './chunk.ts';
 import { MachineCore } from './core.ts';
-import type { Chunk } from './memory.ts';
 import { EXTABLE, FIXED_UP, Op } from './operation.ts';
 import { INFO_FLAGS, INFO_STORE, TLB_MASK } from './tlb.ts';
 import { copyInPage, readInPage, writeInPage } from './transfer.ts';

@@ -1,66 +1,24 @@
 // SPDX-License-Identifier: MIT
 // Physical memory: chunks of typed arrays that appear on first touch.
 
-/** Bytes of a chunk of physical memory. */
-export const CHUNK_SIZE: number = 2 * 1024 * 1024;
-
-/** Bytes of a cache line. */
-export const LINE_SIZE = 64;
-
-const LINES_PER_CHUNK = CHUNK_SIZE / LINE_SIZE;
-const WORDS_PER_CHUNK = LINES_PER_CHUNK / 32;
+import {
+  type Backing,
+  bitOf,
+  CHUNK_SIZE,
+  Chunk,
+  countBits,
+  LINE_SIZE,
+  LINES_PER_CHUNK,
+  linesOfWord,
+  Region,
+} from './chunk.ts';
+import { type Spill, spill, unspill } from './spill.ts';
 
 /**
- * What stands behind a persistent range of physical memory: a file, an array, a network.
- *
- * Offsets count from the start of the range. `read` fills a chunk on first touch; `write` receives the
- * lines that were written back and fenced.
+ * How many evicted chunks there are at least before the oldest is used again: a copy may hold one while it brings
+ * in the other.
  */
-export interface Backing {
-  read(offset: number, into: Uint8Array): void;
-  write(offset: number, bytes: Uint8Array): void;
-}
-
-/** One chunk of physical memory and the views that the fast paths use. */
-export class Chunk {
-  readonly bytes: Uint8Array;
-  readonly words: Int32Array;
-  readonly quads: BigUint64Array;
-  readonly region: Region | null;
-  readonly index: number;
-  /** Lines stored to and not yet written back: a bit a line; persistent ranges only. */
-  readonly dirty: Int32Array | null;
-  dirtyLines = 0;
-  /** Lines written back by `clwb` and not yet fenced: a bit a line; persistent ranges only. */
-  readonly pending: Int32Array | null;
-  pendingLines = 0;
-
-  constructor(region: Region | null, index: number) {
-    const buffer = new ArrayBuffer(CHUNK_SIZE);
-    this.bytes = new Uint8Array(buffer);
-    this.words = new Int32Array(buffer);
-    this.quads = new BigUint64Array(buffer);
-    this.region = region;
-    this.index = index;
-    this.dirty = region === null ? null : new Int32Array(WORDS_PER_CHUNK);
-    this.pending = region === null ? null : new Int32Array(WORDS_PER_CHUNK);
-  }
-}
-
-/** A persistent range of physical memory. */
-export class Region {
-  readonly base: number;
-  readonly size: number;
-  readonly backing: Backing;
-  /** Indices of the chunks that have lines written back and not yet fenced. */
-  readonly pendingChunks: Set<number> = new Set();
-
-  constructor(base: number, size: number, backing: Backing) {
-    this.base = base;
-    this.size = size;
-    this.backing = backing;
-  }
-}
+const SPARES_MIN = 2;
 
 /** Sees what becomes of stores to persistent memory, as they happen: for logs of crash tests. */
 export interface PersistenceObserver {
@@ -70,15 +28,6 @@ export interface PersistenceObserver {
   writingBack(chunk: Chunk, word: number, lines: number): void;
   /** Before the lines written back so far reach their media. */
   fencing(): void;
-}
-
-/** What is kept of an evicted chunk: the lines that its backing does not have yet. */
-interface Spill {
-  readonly region: Region;
-  readonly lines: Uint16Array;
-  /** Of each line: 1 dirty, 2 written back, 3 both. */
-  readonly states: Uint8Array;
-  readonly bytes: Uint8Array;
 }
 
 /** A physical address at which no memory is installed. */
@@ -112,6 +61,8 @@ export class PhysicalMemory {
   #chunks: (Chunk | null)[];
   readonly #resident = new Set<Chunk>();
   readonly #spilled = new Map<number, Spill>();
+  /** Evicted chunks whose memory the next ones take over, oldest first. */
+  readonly #spares: Chunk[] = [];
 
   constructor(ramSize: number) {
     this.ramSize = ramSize;
@@ -177,19 +128,25 @@ export class PhysicalMemory {
   #touch(index: number, address: number): Chunk {
     const region = address < this.ramSize ? null : this.#regionAt(address);
     if (region !== null && this.#resident.size >= this.residentLimit) this.#evictOldest();
-    const chunk = new Chunk(region, index);
-    if (region !== null) {
-      const offset = index * CHUNK_SIZE - region.base;
-      region.backing.read(
-        offset,
-        chunk.bytes.subarray(0, Math.min(CHUNK_SIZE, region.size - offset)),
-      );
-      this.#resident.add(chunk);
-      const spill = this.#spilled.get(index);
-      if (spill !== undefined) this.#unspill(chunk, spill);
-    }
+    const chunk = region === null ? new Chunk(null, index) : this.#readChunk(region, index);
     while (this.#chunks.length <= index) this.#chunks.push(null);
     this.#chunks[index] = chunk;
+    return chunk;
+  }
+
+  #readChunk(region: Region, index: number): Chunk {
+    const spare = this.#spares.length >= SPARES_MIN ? this.#spares.shift() : undefined;
+    const chunk = new Chunk(region, index, spare);
+    const offset = index * CHUNK_SIZE - region.base;
+    const length = Math.min(CHUNK_SIZE, region.size - offset);
+    region.backing.read(offset, chunk.bytes.subarray(0, length));
+    if (spare !== undefined) chunk.bytes.fill(0, length);
+    this.#resident.add(chunk);
+    const lines = this.#spilled.get(index);
+    if (lines !== undefined) {
+      unspill(chunk, lines);
+      this.#spilled.delete(index);
+    }
     return chunk;
   }
 
@@ -202,8 +159,11 @@ export class PhysicalMemory {
 
   #evictOldest(): void {
     for (const chunk of this.#resident) {
-      if (chunk.dirtyLines > 0 || chunk.pendingLines > 0) this.#spill(chunk);
+      const lines = spill(chunk);
+      if (lines !== null) this.#spilled.set(chunk.index, lines);
       this.#forget(chunk);
+      // A log reads what was stored once the next thing happens: leave it its chunk.
+      if (this.persistence === null) this.#spares.push(chunk);
       return;
     }
   }
@@ -212,39 +172,6 @@ export class PhysicalMemory {
     this.onEvict(chunk);
     this.#resident.delete(chunk);
     this.#chunks[chunk.index] = null;
-  }
-
-  #spill(chunk: Chunk): void {
-    const { region, dirty, pending } = chunk;
-    if (region === null || dirty === null || pending === null) return;
-    const lines: number[] = [];
-    for (let word = 0; word < WORDS_PER_CHUNK; word++) {
-      const either = (dirty[word] as number) | (pending[word] as number);
-      for (let rest = either; rest !== 0; rest &= rest - 1) lines.push(word * 32 + lowestBit(rest));
-    }
-    const states = lines.map((line) => bitOf(dirty, line) | (bitOf(pending, line) << 1));
-    const bytes = new Uint8Array(lines.length * LINE_SIZE);
-    for (const [i, line] of lines.entries()) {
-      const start = line * LINE_SIZE;
-      bytes.set(chunk.bytes.subarray(start, start + LINE_SIZE), i * LINE_SIZE);
-    }
-    const spill = {
-      region,
-      bytes,
-      lines: Uint16Array.from(lines),
-      states: Uint8Array.from(states),
-    };
-    this.#spilled.set(chunk.index, spill);
-  }
-
-  #unspill(chunk: Chunk, { lines, states, bytes }: Spill): void {
-    for (const [i, line] of lines.entries()) {
-      chunk.bytes.set(bytes.subarray(i * LINE_SIZE, (i + 1) * LINE_SIZE), line * LINE_SIZE);
-      const state = states[i] as number;
-      if ((state & 1) !== 0) chunk.dirtyLines += setBit(chunk.dirty, line);
-      if ((state & 2) !== 0) chunk.pendingLines += setBit(chunk.pending, line);
-    }
-    this.#spilled.delete(chunk.index);
   }
 
   /** Marks the lines of a range as stored to; a range within one chunk of a persistent region. */
@@ -333,30 +260,4 @@ export class PhysicalMemory {
       line = end;
     }
   }
-}
-
-/** Which bits of a bitmap's word lie within lines first to last. */
-function linesOfWord(word: number, first: number, last: number): number {
-  const from = word === first >>> 5 ? -1 << (first & 31) : -1;
-  return word === last >>> 5 ? from & (-1 >>> (31 - (last & 31))) : from;
-}
-
-function bitOf(bitmap: Int32Array, line: number): number {
-  return ((bitmap[line >>> 5] as number) >>> (line & 31)) & 1;
-}
-
-function setBit(bitmap: Int32Array | null, line: number): number {
-  if (bitmap === null) return 0;
-  bitmap[line >>> 5] = (bitmap[line >>> 5] as number) | (1 << (line & 31));
-  return 1;
-}
-
-function lowestBit(word: number): number {
-  return 31 - Math.clz32(word & -word);
-}
-
-function countBits(word: number): number {
-  const pairs = word - ((word >>> 1) & 0x5555_5555);
-  const nibbles = (pairs & 0x3333_3333) + ((pairs >>> 2) & 0x3333_3333);
-  return Math.imul((nibbles + (nibbles >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24;
 }

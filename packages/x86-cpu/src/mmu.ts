@@ -2,8 +2,8 @@
 // Translation: TLB, walk, access rights, accessed and dirty bits.
 
 import { type AccessKind, type AccessMode, decideAccess, type WalkRights } from './access.ts';
+import type { Chunk } from './chunk.ts';
 import type { Cpu } from './cpu.ts';
-import type { Chunk } from './memory.ts';
 import { newWalk, PTE_A, PTE_D, type Walk, walkPage } from './paging.ts';
 import { PF_PK, VECTOR_GP, VECTOR_PF, VECTOR_SS } from './registers.ts';
 import type { MachineState } from './state.ts';

@@ -2,9 +2,10 @@
 // What the parts of a machine share: the state that operations read and change.
 
 import type { Column } from './cell.ts';
+import type { Chunk } from './chunk.ts';
 import type { Cpu, RegisterColumns } from './cpu.ts';
 import type { Fault } from './fault.ts';
-import type { Chunk, PhysicalMemory } from './memory.ts';
+import type { PhysicalMemory } from './memory.ts';
 import type { Behaviours, CpuFeatures } from './model.ts';
 import type { OperationHook } from './operation.ts';
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The TLB of one CPU: translations with their rights and key, never the key registers. Intel SDM Vol. 3A §4.10.
 
-import type { Chunk } from './memory.ts';
+import type { Chunk } from './chunk.ts';
 
 /** Slots for 4 KiB translations; a power of two. */
 const TLB_ENTRIES = 1024;

@@ -2,7 +2,7 @@
 // Loads, stores and bulk transfers through the MMU.
 
 import type { AccessKind } from './access.ts';
-import type { Chunk } from './memory.ts';
+import type { Chunk } from './chunk.ts';
 import type { Mmu } from './mmu.ts';
 import { FAULTED } from './operation.ts';
 import type { MachineState } from './state.ts';

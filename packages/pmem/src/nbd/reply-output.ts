@@ -16,6 +16,26 @@ export interface NbdTransport {
   resume(): void;
 }
 
+/** Blocks kept for the next client. */
+const KEPT_MAX = 16;
+
+/** Blocks for the sessions of a server: what one client gave back, the next one takes. */
+export class BlockPool {
+  /** Blocks that sessions hold now. */
+  taken = 0;
+  readonly #free: Uint8Array[] = [];
+
+  take(): Uint8Array {
+    this.taken++;
+    return this.#free.pop() ?? new Uint8Array(BLOCK_SIZE);
+  }
+
+  give(bytes: Uint8Array): void {
+    this.taken--;
+    if (this.#free.length < KEPT_MAX) this.#free.push(bytes);
+  }
+}
+
 interface Block {
   readonly bytes: Uint8Array;
   readonly sent: () => void;
@@ -27,13 +47,16 @@ export class ReplyOutput {
   bytes: Uint8Array = new Uint8Array(0);
   at = 0;
   readonly #transport: NbdTransport;
+  readonly #pool: BlockPool;
   readonly #free: Block[] = [];
   #made = 0;
   #current: Block | null = null;
   #waiting = false;
+  #closed = false;
 
-  constructor(transport: NbdTransport) {
+  constructor(transport: NbdTransport, pool: BlockPool) {
     this.#transport = transport;
+    this.#pool = pool;
   }
 
   /** Whether `length` bytes (at most a piece and its header) fit now; if not, the transport will say when. */
@@ -65,11 +88,24 @@ export class ReplyOutput {
   #make(): Block | null {
     if (this.#made === BLOCKS_MAX) return null;
     this.#made++;
-    const block: Block = { bytes: new Uint8Array(BLOCK_SIZE), sent: () => this.#sent(block) };
+    const block: Block = { bytes: this.#pool.take(), sent: () => this.#sent(block) };
     return block;
   }
 
+  /** Gives the blocks back; those that are being sent follow once they are. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#current !== null) this.#free.push(this.#current);
+    this.#current = null;
+    for (const { bytes } of this.#free.splice(0)) this.#pool.give(bytes);
+  }
+
   #sent(block: Block): void {
+    if (this.#closed) {
+      this.#pool.give(block.bytes);
+      return;
+    }
     this.#free.push(block);
     if (!this.#waiting) return;
     this.#waiting = false;

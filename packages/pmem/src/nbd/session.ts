@@ -4,7 +4,7 @@
 import { ByteInput } from './byte-input.ts';
 import type { NbdExport } from './export.ts';
 import { Handshake, type NbdStep } from './handshake.ts';
-import { type NbdTransport, ReplyOutput } from './reply-output.ts';
+import { BlockPool, type NbdTransport, ReplyOutput } from './reply-output.ts';
 import { Transmission } from './transmission.ts';
 
 /**
@@ -33,9 +33,10 @@ export class NbdSession {
   #transmission: Transmission | null = null;
   #closed = false;
 
-  constructor(target: NbdExport, transport: NbdTransport) {
+  /** @param blocks shared by the sessions of a server */
+  constructor(target: NbdExport, transport: NbdTransport, blocks: BlockPool = new BlockPool()) {
     this.#export = target;
-    this.#output = new ReplyOutput(transport);
+    this.#output = new ReplyOutput(transport, blocks);
     this.#handshake = new Handshake(target, this.#input, this.#output);
   }
 
@@ -72,6 +73,7 @@ export class NbdSession {
   close(): void {
     this.#closed = true;
     this.#input.clear();
+    this.#output.close();
   }
 
   #step(): NbdStep {

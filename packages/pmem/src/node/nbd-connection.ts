@@ -4,12 +4,21 @@
 
 import type { Socket } from 'node:net';
 import type { NbdExport } from '../nbd/export.ts';
+import type { BlockPool } from '../nbd/reply-output.ts';
 import { type NbdProgress, NbdSession } from '../nbd/session.ts';
 
 /** Milliseconds that a client has for its handshake, and to take its last replies. */
 export interface ConnectionLimits {
   readonly handshakeMsMax: number;
   readonly lingerMsMax: number;
+}
+
+/** What the connections of a server share. */
+export interface NbdShared {
+  readonly target: NbdExport;
+  readonly blocks: BlockPool;
+  readonly beforeBatch: () => void;
+  readonly limits: ConnectionLimits;
 }
 
 export class NbdConnection {
@@ -22,19 +31,15 @@ export class NbdConnection {
   #finishing = false;
   #hungUp = false;
 
-  constructor(
-    socket: Socket,
-    target: NbdExport,
-    beforeBatch: () => void,
-    limits: ConnectionLimits,
-  ) {
+  constructor(socket: Socket, { target, blocks, beforeBatch, limits }: NbdShared) {
     this.#socket = socket;
     this.#beforeBatch = beforeBatch;
     this.#limits = limits;
-    this.#session = new NbdSession(target, {
-      send: (bytes, sent) => void socket.write(bytes, sent),
+    const transport = {
+      send: (bytes: Uint8Array, sent: () => void) => void socket.write(bytes, sent),
       resume: () => this.#pump(),
-    });
+    };
+    this.#session = new NbdSession(target, transport, blocks);
   }
 
   start(): void {

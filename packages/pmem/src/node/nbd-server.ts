@@ -4,6 +4,7 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { resolve } from 'node:path';
 import type { NbdExport } from '../nbd/export.ts';
+import { BlockPool } from '../nbd/reply-output.ts';
 import { NbdConnection } from './nbd-connection.ts';
 import { clearSocketPath, serveError } from './serve-error.ts';
 
@@ -31,6 +32,7 @@ export class NbdServer {
   /** Connections since the start. */
   connections = 0;
   readonly #server: Server;
+  readonly #blocks = new BlockPool();
   readonly #open = new Set<NbdConnection>();
   readonly #unix: string | undefined;
   readonly #lingerMsMax: number;
@@ -67,10 +69,9 @@ export class NbdServer {
       socket.destroy();
       return;
     }
-    const connection = new NbdConnection(socket, target, beforeBatch, {
-      handshakeMsMax,
-      lingerMsMax,
-    });
+    const limits = { handshakeMsMax, lingerMsMax };
+    const shared = { target, blocks: this.#blocks, beforeBatch, limits };
+    const connection = new NbdConnection(socket, shared);
     this.#open.add(connection);
     socket.on('close', () => this.#open.delete(connection));
     connection.start();

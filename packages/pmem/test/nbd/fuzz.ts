@@ -2,9 +2,8 @@
 // Sessions with clients that say anything: nothing may throw, grow, hang or answer the wrong request.
 
 import { NbdCommand, PAYLOAD_MAX } from '../../src/nbd/constants.ts';
-import { BLOCKS_MAX } from '../../src/nbd/reply-output.ts';
+import { BLOCKS_MAX, BlockPool } from '../../src/nbd/reply-output.ts';
 import {
-  concat,
   exportQuery,
   hello,
   metaQuery,
@@ -15,8 +14,12 @@ import {
 } from './messages.ts';
 import { ArrayExport, SessionRig } from './session-rig.ts';
 
-const SIZE = 64 * 1024;
+const SIZE = 16 * 1024;
 const ERRNOS: ReadonlySet<number> = new Set([0, 1, 5, 22, 28]);
+/** A client's bytes come in about so many chunks at most, 2 to the power of this. */
+const CHUNKS_LOG2 = 6;
+/** What is written. */
+const PAYLOAD: Uint8Array = new Uint8Array(SIZE + 1).fill(0x5a);
 /** Sizes and offsets at which something changes. */
 const EDGES = [
   0,
@@ -46,22 +49,33 @@ export function randomFrom(seed: number): Random {
   };
 }
 
-/** Runs one input; throws if anything is wrong. */
-export function fuzzOnce(seed: number, target: ArrayExport): void {
-  const random = randomFrom(seed * 2_654_435_761);
-  for (let i = 0; i < 4; i++) random(1);
-  if (random(2) === 0) orderly(random, target);
-  else disorderly(random, target);
+/** What all inputs share, as the clients of one server do. */
+export interface FuzzTarget {
+  readonly disk: ArrayExport;
+  readonly blocks: BlockPool;
 }
 
-export function fuzzTarget(): ArrayExport {
-  return new ArrayExport(SIZE);
+export function fuzzTarget(): FuzzTarget {
+  return { disk: new ArrayExport(SIZE), blocks: new BlockPool() };
+}
+
+/** Runs one input; throws if anything is wrong, or was kept. */
+export function fuzzOnce(seed: number, target: FuzzTarget): void {
+  const random = randomFrom(seed * 2_654_435_761);
+  for (let i = 0; i < 4; i++) random(1);
+  const { disk, blocks } = target;
+  const rig = new SessionRig(SIZE, disk, blocks);
+  rig.slow = random(3) === 0;
+  if (random(2) === 0) orderly(random, rig);
+  else disorderly(random, rig);
+  rig.session.close();
+  disk.writes.length = 0;
+  if (blocks.taken > 0) throw new Error(`${blocks.taken} blocks were not given back`);
+  if (rig.session.pendingBytes > 0) throw new Error('bytes were kept');
 }
 
 /** Requests that are well formed, with any values: each gets its reply, in order. */
-function orderly(random: Random, target: ArrayExport): void {
-  const rig = new SessionRig(SIZE, target);
-  rig.slow = random(3) === 0;
+function orderly(random: Random, rig: SessionRig): void {
   drive(rig, random, [hello({ structured: random(2) === 0, blockStatus: true })]);
   const asked = Array.from({ length: 1 + random(8) }, (_, cookie) => anyRequest(random, cookie));
   let out = drive(rig, random, asked.map(request));
@@ -77,13 +91,16 @@ function orderly(random: Random, target: ArrayExport): void {
 }
 
 /** Bytes that were a session before something happened to them. */
-function disorderly(random: Random, target: ArrayExport): void {
-  const rig = new SessionRig(SIZE, target);
-  rig.slow = random(3) === 0;
+function disorderly(random: Random, rig: SessionRig): void {
   const options = Array.from({ length: random(4) }, () => anyOption(random));
   const greeting = hello({ structured: random(2) === 0, blockStatus: random(2) === 0 });
   const requests = Array.from({ length: random(6) }, (_, i) => request(anyRequest(random, i)));
-  const bytes = concat(greeting.subarray(0, 4), ...options, greeting.subarray(4), ...requests);
+  const bytes = Buffer.concat([
+    greeting.subarray(0, 4),
+    ...options,
+    greeting.subarray(4),
+    ...requests,
+  ]);
   for (let i = random(8); i > 0; i--) bytes[random(bytes.length)] = random(256);
   drive(rig, random, [bytes.subarray(0, random(10) === 0 ? random(bytes.length) : bytes.length)]);
 }
@@ -106,29 +123,28 @@ function anyRequest(random: Random, cookie: number): RequestFields {
   const flags = random(3) === 0 ? random(32) : 0;
   const common = { command, flags, cookie, offset: edge() };
   if (command !== NbdCommand.write) return { ...common, length: edge() };
-  return { ...common, payload: new Uint8Array(Math.min(edge(), SIZE + 1)).fill(random(256)) };
+  return { ...common, payload: PAYLOAD.subarray(0, Math.min(edge(), SIZE + 1)) };
 }
 
-/** Hands bytes in as chunks of any size, and takes the output when it likes. */
+/** Hands bytes in as chunks of any size, takes the output when it likes, and returns all of it. */
 function drive(rig: SessionRig, random: Random, parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = concat(...parts);
-  const out: Uint8Array[] = [];
+  const bytes = Buffer.concat(parts);
   const most = [1, 40, 5000, 65_536][random(4)] as number;
   let at = 0;
   for (let steps = 0; ; steps++) {
     if (steps > 2_000_000) throw new Error('it does not end');
     if (rig.unsent > BLOCKS_MAX) throw new Error(`${rig.unsent} blocks`);
-    if (rig.progress === 'later') out.push(rig.say());
+    if (rig.progress === 'later') rig.pump();
     else if (rig.progress === 'output') rig.take();
     else if (rig.progress === 'closed' || at === bytes.length) break;
     else {
       // A byte at a time is for what is read in parts, not for long payloads.
-      const chunk = bytes.subarray(at, at + Math.max(1 + random(most), (bytes.length - at) >>> 8));
-      at += chunk.length;
-      out.push(rig.say(chunk));
+      const left = bytes.length - at;
+      const length = Math.min(left, Math.max(1 + random(most), left >>> CHUNKS_LOG2));
+      rig.receive(bytes.subarray(at, at + length));
+      at += length;
     }
   }
   while (rig.unsent > 0) rig.take();
-  out.push(rig.output());
-  return concat(...out);
+  return rig.output();
 }

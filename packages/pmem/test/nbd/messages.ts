@@ -20,7 +20,13 @@ export interface RequestFields {
 }
 
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(parts));
+  const all = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 export function ascii(text: string): Uint8Array {
@@ -28,15 +34,11 @@ export function ascii(text: string): Uint8Array {
 }
 
 function u16be(value: number): Uint8Array {
-  const bytes = new Uint8Array(2);
-  new DataView(bytes.buffer).setUint16(0, value);
-  return bytes;
+  return Uint8Array.of(value >>> 8, value);
 }
 
 function u32be(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value);
-  return bytes;
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
 }
 
 export function clientFlags(flags: number = FLAG_FIXED_NEWSTYLE | FLAG_NO_ZEROES): Uint8Array {
@@ -132,15 +134,20 @@ export function takeReply(bytes: Uint8Array, asked: RequestFields): Reply | null
 }
 
 function takeChunks(bytes: Uint8Array, view: DataView, asked: RequestFields): Reply | null {
-  const data = new Uint8Array(asked.command === NbdCommand.read ? (asked.length ?? 0) : 0);
-  const reply = { cookie: 0, error: 0, data, extents: [] as [number, number][], size: 0 };
+  const reply = {
+    cookie: 0,
+    error: 0,
+    data: new Uint8Array(0),
+    extents: [] as [number, number][],
+    size: 0,
+  };
   for (let at = 0; ; at = reply.size) {
     if (bytes.length < at + 20) return null;
     reply.size = at + 20 + view.getUint32(at + 16);
     if (bytes.length < reply.size) return null;
     if (view.getUint32(at) !== 0x668e33ef) throw new Error(`no chunk at ${at}`);
     reply.cookie = Number(view.getBigUint64(at + 8));
-    takeChunk(view, at, reply, asked.offset ?? 0);
+    takeChunk(view, at, reply, asked);
     if (view.getUint16(at + 4) === 1) return reply;
   }
 }
@@ -149,7 +156,7 @@ function takeChunk(
   view: DataView,
   at: number,
   reply: { error: number; data: Uint8Array; extents: [number, number][]; size: number },
-  offset: number,
+  asked: RequestFields,
 ): void {
   const type = view.getUint16(at + 6);
   if (type === 0x8001) reply.error = view.getUint32(at + 20);
@@ -160,5 +167,7 @@ function takeChunk(
   }
   if (type !== 1) return;
   const bytes = new Uint8Array(view.buffer, view.byteOffset + at + 28, reply.size - at - 28);
-  reply.data.set(bytes, Number(view.getBigUint64(at + 20)) - offset);
+  // Only now: a request that is refused may have asked for gigabytes.
+  if (reply.data.length === 0) reply.data = new Uint8Array(asked.length ?? 0);
+  reply.data.set(bytes, Number(view.getBigUint64(at + 20)) - (asked.offset ?? 0));
 }

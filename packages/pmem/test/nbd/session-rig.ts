@@ -3,6 +3,8 @@
 
 import { NBD_EIO } from '../../src/nbd/constants.ts';
 import type { NbdExport } from '../../src/nbd/export.ts';
+import type { NbdTransport } from '../../src/nbd/reply-output.ts';
+import { BlockPool } from '../../src/nbd/reply-output.ts';
 import { type NbdProgress, NbdSession } from '../../src/nbd/session.ts';
 import { concat, hello, type Reply, type RequestFields, request, takeReply } from './messages.ts';
 
@@ -60,9 +62,13 @@ export class SessionRig {
   readonly #unsent: (() => void)[] = [];
   #out: Uint8Array[] = [];
 
-  constructor(size: number = 2 ** 20, target: ArrayExport = new ArrayExport(size)) {
+  constructor(
+    size: number = 2 ** 20,
+    target: ArrayExport = new ArrayExport(size),
+    blocks: BlockPool = new BlockPool(),
+  ) {
     this.target = target;
-    this.session = new NbdSession(target, {
+    const transport: NbdTransport = {
       send: (bytes, sent) => {
         this.#out.push(bytes.slice());
         if (this.slow) this.#unsent.push(sent);
@@ -71,7 +77,8 @@ export class SessionRig {
       resume: () => {
         this.progress = this.session.pump();
       },
-    });
+    };
+    this.session = new NbdSession(target, transport, blocks);
     this.progress = this.session.pump();
   }
 
@@ -88,12 +95,23 @@ export class SessionRig {
   /** Hands in bytes, gives every turn that is asked for, and returns all the output so far. */
   say(...parts: readonly Uint8Array[]): Uint8Array {
     for (const part of parts) this.progress = this.session.receive(part);
-    while (this.progress === 'later') this.progress = this.session.pump();
+    this.pump();
     return this.output();
   }
 
+  /** Hands in bytes, and no more. */
+  receive(part: Uint8Array): void {
+    this.progress = this.session.receive(part);
+  }
+
+  /** Gives every turn that is asked for. */
+  pump(): void {
+    while (this.progress === 'later') this.progress = this.session.pump();
+  }
+
   output(): Uint8Array {
-    const all = concat(...this.#out);
+    const [only] = this.#out;
+    const all = this.#out.length === 1 && only !== undefined ? only : concat(...this.#out);
     this.#out = [];
     return all;
   }

@@ -26,7 +26,7 @@ const PAGE = 4096;
  * @throws {RangeError} for a size below 1 MiB or one that is no multiple of 4 KiB.
  */
 export function layoutOf(size: number): Layout {
-  if (size < IMAGE_SIZE_MIN || size % PAGE !== 0) {
+  if (!isImageSize(size)) {
     throw new RangeError(
       `an image of ${size} bytes: it takes at least ${IMAGE_SIZE_MIN}, in multiples of ${PAGE}`,
     );
@@ -106,13 +106,27 @@ function decodeCopy(bytes: Uint8Array): SuperblockState {
   const view = new DataView(bytes.buffer, bytes.byteOffset, SUPERBLOCK_SIZE);
   if (view.getBigUint64(0, true) !== MAGIC) return 'foreign';
   if (view.getUint32(60, true) !== checksum(bytes.subarray(0, 60))) return 'damaged';
-  return {
+  const values = {
     imageSize: view.getFloat64(8, true),
     databaseSize: view.getFloat64(16, true),
     journalSize: view.getFloat64(24, true),
     journalExists: view.getUint32(32, true) === 1,
     sequence: view.getUint32(36, true),
   };
+  return isPossible(values) ? values : 'damaged';
+}
+
+/** Whether files of these sizes fit into an image of that one. */
+function isPossible({ imageSize, databaseSize, journalSize }: SuperblockValues): boolean {
+  if (!isImageSize(imageSize)) return false;
+  const { journal, database } = layoutOf(imageSize);
+  const fits = (size: number, most: number): boolean =>
+    Number.isInteger(size) && size >= 0 && size <= most;
+  return fits(databaseSize, database.size) && fits(journalSize, journal.size);
+}
+
+function isImageSize(size: number): boolean {
+  return Number.isSafeInteger(size) && size >= IMAGE_SIZE_MIN && size % PAGE === 0;
 }
 
 /** Whether the power failed while the very first superblock was written: there is nothing to lose yet. */
