@@ -8,6 +8,7 @@ type Choices = Readonly<Record<string, string>>;
 
 interface Slice {
   readonly revisions: Readonly<Record<'reference', Choices>>;
+  readonly texts?: Readonly<Record<string, string>>;
   readonly values: Readonly<Record<string, readonly string[]>>;
   readonly repairs: Readonly<Record<string, Choices>>;
   readonly sabotages?: Readonly<Record<string, Choices>>;
@@ -15,7 +16,7 @@ interface Slice {
 
 /** Tests of a slice; `folder` holds the package's tests. */
 export function testChoiceSlice(slice: Slice, folder: string): void {
-  const { revisions, values, repairs, sabotages = {} } = slice;
+  const { revisions, values, repairs, sabotages = {}, texts } = slice;
 
   describe("the package's choices", () => {
     it('have a value in every revision, one of those that are listed', () => {
@@ -23,6 +24,11 @@ export function testChoiceSlice(slice: Slice, folder: string): void {
         expect(Object.keys(choices).sort()).toEqual(Object.keys(values).sort());
         for (const [name, value] of Object.entries(choices)) expect(values[name]).toContain(value);
       }
+    });
+
+    it('have a line of text, where the slice has texts', () => {
+      const named = Object.keys(texts ?? values);
+      expect(named.sort()).toEqual(Object.keys(values).sort());
     });
 
     it('every repair sets what reference has, and every sabotage breaks it', () => {

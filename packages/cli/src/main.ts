@@ -29,6 +29,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'Run the test programme of the series and ours, or see whether it notices sabotage',
     load: async () => (await import('./commands/selftests.ts')).selftests,
   },
+  revisions: {
+    summary: 'List the revisions of the series, or show two side by side',
+    load: async () => (await import('./commands/revisions.ts')).revisions,
+  },
   pmem: {
     summary:
       'Make, check and serve images of persistent memory, over NBD through the protected path',

@@ -22,6 +22,11 @@ export const kernelChoices: ChoiceSlice = {
     v10: { statePassing: 'byReference', nmiCovered: 'yes', schedHook: 'beforeCurrent' },
     reference: { statePassing: 'byReference', nmiCovered: 'yes', schedHook: 'switchEnd' },
   },
+  texts: {
+    statePassing: 'how an entry hands its state to what saves into it',
+    nmiCovered: 'whether #NMI and #MC save and restore, as ordinary entries do',
+    schedHook: 'where __switch_to calls the modules',
+  },
   values: { statePassing: STATE_PASSING, nmiCovered: NMI_COVERED, schedHook: SCHED_HOOK },
   repairs: {
     'D-01': { statePassing: 'byReference' },

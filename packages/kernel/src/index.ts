@@ -42,6 +42,7 @@ export {
   resolveChoices,
   revisionNames,
 } from './revision.ts';
+export { type RevisionInfo, revisionInfo } from './revision-info.ts';
 export { type EventSource, Runner } from './runner.ts';
 export { type SchedHook, Scheduler } from './sched.ts';
 export { type EntryState, type Regs, Slots } from './slots.ts';

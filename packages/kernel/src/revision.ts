@@ -27,6 +27,8 @@ export type Choices = Readonly<Record<string, string>>;
 export interface ChoiceSlice {
   /** Its choices in each revision. */
   readonly revisions: Readonly<Record<RevisionName, Choices>>;
+  /** What each choice is about: a line for lists of them. */
+  readonly texts?: Readonly<Record<string, string>>;
   /** Values that a choice may take, the same names as in `revisions`. */
   readonly values: Readonly<Record<string, readonly string[]>>;
   /** What repairs a reported defect (D-01 …): the choices to replace. */

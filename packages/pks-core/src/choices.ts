@@ -116,6 +116,27 @@ const REFERENCE: Choices = {
  */
 export const pksChoices: ChoiceSlice = {
   revisions: { 'rfc-v2': RFC_V2, 'rfc-v3': RFC_V3, v7: V7, v10: V10, reference: REFERENCE },
+  texts: {
+    keyAlloc: 'where keys come from: an allocator or the source',
+    noPksErrno: 'what pks_key_alloc returns without PKS',
+    verbs: 'what drivers call to change their rights',
+    initValue: 'where the first register value comes from',
+    noAccess: 'how "no access" is encoded',
+    initOrder: 'whether CR4.PKS or the first value of PKRS comes first',
+    firstWrite: 'whether the first value is compared with the cache before it is written',
+    writePkrs: 'how cache and register are written, and who keeps the scheduler out',
+    schedIn: 'what the switch hook writes',
+    entrySaves: "what an entry keeps of the interrupted context's rights",
+    globalGrants: 'whether there are rights that all threads have',
+    globalPut: 'whether the preemption count is right after a global revoke',
+    abandon: 'whether a key can be opened for good in every thread',
+    keyCallbacks: 'whether consumers are asked about faults, and whether their table is bounded',
+    forkPolicy: "whether a child starts with its parent's rights",
+    execReset: 'whether exec writes the register too',
+    freePolicy: 'what pks_key_free checks',
+    updatePolicy: 'what pks_update_protection checks',
+    oopsPkrs: 'when an oops prints PKRS',
+  },
   values: {
     keyAlloc: ['v2Bitmap', 'locklessBitmap', 'static'],
     noPksErrno: ['EINVAL', 'EOPNOTSUPP'],

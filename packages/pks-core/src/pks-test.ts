@@ -47,6 +47,10 @@ export const pksTestChoices: ChoiceSlice = {
     v10: { testHandler: 'exception', 'pks-test-on-boot': 'no' },
     reference: { testHandler: 'exception', 'pks-test-on-boot': 'no' },
   },
+  texts: {
+    testHandler: "whose rights the test programme's fault handler changes",
+    'pks-test-on-boot': 'the boot parameter that runs all tests in a late initcall',
+  },
   values: { testHandler: ['thread', 'exception'], 'pks-test-on-boot': ['no', 'yes'] },
   // A kernel that keeps an entry's state refuses the access again for ever if the handler opens its own key.
   repairs: { 'D-01': { testHandler: 'exception' } },

@@ -14,6 +14,7 @@ export type { SelfTest } from './programme/bench.ts';
 export {
   programme,
   programmeChoices,
+  programmeSlices,
   runSabotage,
   runSelfTest,
   type SabotageResult,

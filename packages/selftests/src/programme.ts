@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The test programme: RFC V2's own tests, and ours; and whether they notice a kernel that is broken on purpose.
 
-import { type Choices, kernelChoices, type RevisionRequest } from '@pkslab/kernel';
+import {
+  type ChoiceSlice,
+  type Choices,
+  kernelChoices,
+  type RevisionRequest,
+} from '@pkslab/kernel';
 import { Bench, programmeModules, type SelfTest, TestSkipped } from './programme/bench.ts';
 import { deviceTests } from './programme/devices.ts';
 import { entryTests } from './programme/entries.ts';
@@ -54,11 +59,15 @@ export interface SabotageResult {
   readonly caughtBy: readonly TestResult[];
 }
 
-const slices = [kernelChoices, ...programmeModules];
+/** The slices of every package that the programme boots: all design choices that there are. */
+export const programmeSlices: readonly ChoiceSlice[] = Object.freeze([
+  kernelChoices,
+  ...programmeModules.filter(({ values }) => Object.keys(values).length > 0),
+]);
 
 /** Names of every sabotage that a loaded module knows. */
 export const sabotageNames: readonly string[] = Object.freeze(
-  [...new Set(slices.flatMap((slice) => Object.keys(slice.sabotages ?? {})))].sort(),
+  [...new Set(programmeSlices.flatMap((slice) => Object.keys(slice.sabotages ?? {})))].sort(),
 );
 
 /**
