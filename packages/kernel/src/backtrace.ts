@@ -53,6 +53,7 @@ const HIDDEN_CLASSES: ReadonlySet<string> = new Set([
   'Mutex',
   'Oops',
   'OpenFile',
+  'PageTables',
   'MarkWindow',
   'PerCpu',
   'PhysicalMemory',

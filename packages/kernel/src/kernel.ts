@@ -30,8 +30,8 @@ export type InitcallLevel = (typeof INITCALL_LEVELS)[number];
 /** What a package exports for boot: its slice of the revisions, and how its part is made. */
 export interface KernelModule<T> extends ChoiceSlice {
   readonly name: string;
-  /** C names of its functions, for call traces. */
-  readonly symbols?: SymbolNames;
+  /** C names of its functions, for call traces; where revisions differ, made from the choices of the boot. */
+  readonly symbols?: SymbolNames | ((choices: Choices) => SymbolNames);
   /** Declares cells, fills slots, registers initcalls; its result is what `kernel.module` returns. */
   create(kernel: Kernel): T;
 }
@@ -124,7 +124,7 @@ export class Kernel {
     );
     const policy: OopsPolicy = { panicOnOops: false, panicOnWarn: false, ...options.policy };
     const { printk, sched, mm } = this;
-    const symbols = Object.assign({}, kernelSymbols, ...modules.map((module) => module.symbols));
+    const symbols = symbolsOf(modules, this.choices);
     this.oops = new Oops({ machine, printk, preempt, tasks, sched, slots, mm, policy, symbols });
     this.sched.scheduleBug = (count) => this.#scheduleBug(count);
     new FaultHandler(machine, preempt, tasks, this.sched, slots, this.oops, this.entry);
@@ -297,6 +297,14 @@ export class Kernel {
       for (const call of this.#initcalls.get(level) ?? []) call();
     }
   }
+}
+
+/** C names of everything that is loaded, in the words of the revision. */
+function symbolsOf(modules: readonly KernelModule<unknown>[], choices: Choices): SymbolNames {
+  const names = modules.map(({ symbols }) =>
+    typeof symbols === 'function' ? symbols(choices) : symbols,
+  );
+  return Object.assign({}, kernelSymbols, ...names);
 }
 
 /**

@@ -3,7 +3,6 @@
 
 import {
   type Column,
-  entryFrame,
   entryHigh,
   entryLow,
   type FieldDefinition,
@@ -22,13 +21,13 @@ import {
 } from '@pkslab/x86-cpu';
 import { ENOMEM } from './errno.ts';
 import { KernelError } from './kernel-error.ts';
+import { type Leaf, levelSize, PageTables } from './page-table.ts';
 
 /** PAGE_OFFSET: where the direct map starts (0xffff888000000000). */
 export const PAGE_OFFSET = -0x7780_0000_0000;
 /** VMALLOC_START (0xffffc90000000000). */
 export const VMALLOC_START = -0x3700_0000_0000;
 
-const TABLE_FLAGS = PTE_P | PTE_RW | PTE_A;
 /** __PAGE_KERNEL: present, writable, accessed, dirty, global; NX is in the high half. */
 const PAGE_KERNEL = PTE_P | PTE_RW | PTE_A | PTE_D | PTE_G;
 
@@ -49,13 +48,6 @@ const vmallocNextField: FieldDefinition = {
   per: 'global',
 };
 
-/** A leaf of the page tables: where its entry lies, and what it maps. */
-interface Leaf {
-  readonly at: number;
-  readonly frame: number;
-  readonly size: number;
-}
-
 /** The kernel's own page tables, one for all CPUs, and the pages of RAM that are handed out. */
 export class KernelMappings {
   /** Physical address of the top table, for CR3. */
@@ -66,6 +58,7 @@ export class KernelMappings {
   readonly #allocated: Column;
   readonly #vmallocNext: Column;
   readonly #pickFrame: number;
+  readonly #tables: PageTables;
 
   constructor(machine: Machine, firstFree: number) {
     this.#machine = machine;
@@ -84,6 +77,7 @@ export class KernelMappings {
       take: (frame) => this.#takeFrame(frame),
     });
     this.root = this.allocPage();
+    this.#tables = new PageTables(machine, this.root, () => this.tryAllocPage());
   }
 
   /**
@@ -142,7 +136,7 @@ export class KernelMappings {
   }
 
   /**
-   * Maps a physical range with the largest leaves that fit, its key in every leaf.
+   * Maps a physical range with the largest leaves that fit (1 GiB, 2 MiB, 4 KiB), its key in every leaf.
    *
    * @throws {KernelError} ENOMEM without a page for a table; nothing is mapped then.
    */
@@ -150,45 +144,98 @@ export class KernelMappings {
     if (!this.tryMap(address, physical, size, protection)) throw this.#noMemory();
   }
 
-  /** The same for callers that must clean up: false without a page for a table, and nothing is mapped. */
+  /**
+   * The same for callers that must clean up: false without a page for a table, and nothing is mapped. A larger
+   * leaf that is there already is split.
+   */
   tryMap(address: number, physical: number, size: number, protection: Protection): boolean {
     for (let done = 0; done < size; ) {
       const va = address + done;
-      const large =
-        va % LARGE_PAGE_SIZE === 0 &&
-        (physical + done) % LARGE_PAGE_SIZE === 0 &&
-        size - done >= LARGE_PAGE_SIZE;
-      const level = large ? 2 : 1;
-      const step = large ? LARGE_PAGE_SIZE : PAGE_SIZE;
-      const slot = this.#entryAddress(va, level);
+      const level = this.#largestLevel(va, physical + done, size - done);
+      const slot = this.#tables.entryAddress(va, level);
       if (slot < 0) {
         this.unmap(address, done);
         return false;
       }
-      // As many leaves as the table still has room for, in one operation.
-      const room = (4096 - (slot % 4096)) / 8;
-      const count = Math.min(room, Math.floor((size - done) / step));
-      const flags = PAGE_KERNEL - (protection.writable ? 0 : PTE_RW) + (large ? PTE_PS : 0);
-      const low = entryLow(physical + done, flags);
-      const high = entryHigh(physical + done, protection.key, true);
-      this.#machine.fillEntries(slot, count, low, high);
-      done += count * step;
+      done += this.#fill(slot, level, physical + done, size - done, protection);
     }
+    return true;
+  }
+
+  /** The level of the largest leaf that starts at an address and fits. */
+  #largestLevel(address: number, physical: number, size: number): number {
+    const highest = this.#machine.features.gigabytePages ? 3 : 2;
+    for (let level = highest; level > 1; level--) {
+      const bytes = levelSize(level);
+      if (address % bytes === 0 && physical % bytes === 0 && size >= bytes) return level;
+    }
+    return 1;
+  }
+
+  /** Writes leaves of a level, as many as the table still has room for, in one operation; gives their bytes. */
+  #fill(slot: number, level: number, physical: number, size: number, prot: Protection): number {
+    const flags = PAGE_KERNEL - (prot.writable ? 0 : PTE_RW) + (level > 1 ? PTE_PS : 0);
+    const low = entryLow(physical, flags);
+    const high = entryHigh(physical, prot.key, true);
+    const step = levelSize(level);
+    if (level === 3) {
+      this.#machine.writeEntry(slot, low, high);
+      return step;
+    }
+    const room = (4096 - (slot % 4096)) / 8;
+    const count = Math.min(room, Math.floor(size / step));
+    this.#machine.fillEntries(slot, count, low, high);
+    return count * step;
+  }
+
+  /**
+   * Gives a range that is mapped another key, in every leaf; large leaves that are only in part in the range are
+   * split first, and no TLB keeps the old key.
+   *
+   * Use it where part of the direct map becomes somebody's domain, or stops to be.
+   *
+   * @returns false without a page for a table; no key is changed then
+   * @example
+   * const kernel = boot({ memory: 2 ** 26 });
+   * const { mm } = kernel;
+   * kernel.call(() => mm.setKey(mm.directAddress(2 ** 25 + 4096), 4096, 3)); // => true
+   * mm.lookup(mm.directAddress(2 ** 25 + 4096)).key; // => 3
+   * mm.lookup(mm.directAddress(2 ** 25)).key; // => 0
+   */
+  setKey(address: number, size: number, key: number): boolean {
+    const tables = this.#tables;
+    if (!tables.splitAt(address) || !tables.splitAt(address + size)) return false;
+    for (let done = 0; done < size; ) {
+      const leaf = tables.leafOf(address + done);
+      if (leaf !== null) tables.setKey(leaf, key);
+      done += leaf === null ? PAGE_SIZE : leaf.size;
+    }
+    tables.flushAll();
     return true;
   }
 
   /** Clears the leaves of a range and flushes them from every TLB. */
   unmap(address: number, size: number): void {
     for (let done = 0; done < size; ) {
-      const leaf = this.#leafOf(address + done);
+      const leaf = this.#wholeLeafOf(address + done, size - done);
       if (leaf !== null) {
         this.#machine.writeEntry(leaf.at, 0, 0);
         this.#machine.invlpg(address + done);
       }
       done += leaf === null ? PAGE_SIZE : leaf.size;
     }
-    // flush_tlb_kernel_range: an IPI to each CPU, which answers at once here.
-    for (const cpu of this.#machine.cpus) this.#machine.flushTlb(true, cpu.index);
+    // flush_tlb_kernel_range
+    this.#tables.flushAll();
+  }
+
+  /** The leaf at an address, none of which is outside the range; what is larger is split. */
+  #wholeLeafOf(address: number, size: number): Leaf | null {
+    const leaf = this.#tables.leafOf(address);
+    if (leaf === null || (leaf.address === address && leaf.size <= size)) return leaf;
+    if (!this.#tables.splitAt(address) || !this.#tables.splitAt(address + size)) {
+      throw this.#noMemory();
+    }
+    return this.#tables.leafOf(address);
   }
 
   /** Walks the tables from outside the machine, for reports and tools: no operation, changes nothing. */
@@ -196,21 +243,6 @@ export class KernelMappings {
     const walk = newWalk();
     walkPage(this.#machine.memory, this.root, Math.floor(address / PAGE_SIZE), walk);
     return walk;
-  }
-
-  /** lookup_address: the leaf that maps an address, read level by level; null if there is none. */
-  #leafOf(address: number): Leaf | null {
-    const page = Math.floor(address / PAGE_SIZE);
-    let table = this.root;
-    for (let level = 4; level > 0; level--) {
-      const at = table + (Math.floor(page / 2 ** ((level - 1) * 9)) & 0x1ff) * 8;
-      const low = this.#machine.readEntry(at);
-      if ((low & PTE_P) === 0) return null;
-      table = entryFrame(low, this.#machine.resultHigh);
-      const size = PAGE_SIZE * 2 ** ((level - 1) * 9);
-      if (level === 1 || (low & PTE_PS) !== 0) return { at, frame: table, size };
-    }
-    return null;
   }
 
   /**
@@ -242,33 +274,26 @@ export class KernelMappings {
     return address;
   }
 
+  /**
+   * vmap: a second address, with key 0, for a range that has one already; `unmap` takes it away.
+   *
+   * @throws {KernelError} ENOMEM without a page for a table.
+   */
+  vmap(physical: number, size: number): number {
+    const room = size + PAGE_SIZE;
+    const address = this.#vmallocNext.add(0, room) - room;
+    this.map(address, physical, size, PAGE_KERNEL_PROT);
+    return address;
+  }
+
   /** vfree: the mapping goes first, then its pages. */
   vfree(address: number, size: number): void {
     const frames: number[] = [];
     for (let done = 0; done < size; done += PAGE_SIZE) {
-      const leaf = this.#leafOf(address + done);
+      const leaf = this.#tables.leafOf(address + done);
       if (leaf !== null) frames.push(leaf.frame);
     }
     this.unmap(address, Math.ceil(size / PAGE_SIZE) * PAGE_SIZE);
     for (const frame of frames) this.freePage(frame);
-  }
-
-  /** Physical address of the entry of `level` for a virtual address; tables on the way are made. −1: no page. */
-  #entryAddress(address: number, level: number): number {
-    const page = Math.floor(address / PAGE_SIZE);
-    let table = this.root;
-    for (let at = 4; at > level; at--) {
-      const slot = table + (Math.floor(page / 2 ** ((at - 1) * 9)) & 0x1ff) * 8;
-      const low = this.#machine.readEntry(slot);
-      if ((low & PTE_P) !== 0) {
-        table = entryFrame(low, this.#machine.resultHigh);
-        continue;
-      }
-      const next = this.#machine.choose(this.#pickFrame);
-      if (next < 0) return -1;
-      this.#machine.writeEntry(slot, entryLow(next, TABLE_FLAGS), entryHigh(next, 0, false));
-      table = next;
-    }
-    return table + (Math.floor(page / 2 ** ((level - 1) * 9)) & 0x1ff) * 8;
   }
 }
