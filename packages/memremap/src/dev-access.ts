@@ -11,6 +11,7 @@ import {
 } from '@pkslab/kernel';
 import { PKEY_DISABLE_ACCESS, type Pkrs, type Pks } from '@pkslab/pks-core';
 import { type Column, type FieldDefinition, type Machine, MarkWindow } from '@pkslab/x86-cpu';
+import type { GrantVerbs } from './choices.ts';
 
 /** PKEY_INVALID (INT_MIN) */
 export const PKEY_INVALID = -0x8000_0000;
@@ -28,55 +29,96 @@ export const devPageAccessRefField: FieldDefinition = {
   per: 'task',
 };
 
-const devPagePkeyField: FieldDefinition = {
-  name: 'dev_page_pkey',
-  type: 'i32',
-  initial: PKEY_INVALID,
-  per: 'global',
+/** task->pgmap_prot_count: the same from V7 on, where a child starts with its parent's. */
+export const pgmapProtCountField: FieldDefinition = {
+  name: 'pgmap_prot_count',
+  type: 'u32',
+  initial: 0,
+  per: 'task',
+  fork: 'copy',
 };
 
-/** dev_access_enable and dev_access_disable, with the count that lets them nest. */
+/** The count's cell and the C names of the verbs, as each posting has them. */
+interface Verbs {
+  readonly count: FieldDefinition;
+  readonly enable: string;
+  readonly disable: string;
+}
+
+const VERBS: Readonly<Record<GrantVerbs, Verbs>> = Object.freeze({
+  devAccess: {
+    count: devPageAccessRefField,
+    enable: 'dev_access_enable',
+    disable: 'dev_access_disable',
+  },
+  pgmapMk: {
+    count: pgmapProtCountField,
+    enable: '__pgmap_mk_readwrite',
+    disable: '__pgmap_mk_noaccess',
+  },
+  pgmapSet: {
+    count: pgmapProtCountField,
+    enable: '__pgmap_set_readwrite',
+    disable: '__pgmap_set_noaccess',
+  },
+});
+
+/** What the revision calls the grants, and where it counts them. */
+export function grantVerbs(name: string): Verbs {
+  return VERBS[name as GrantVerbs];
+}
+
+/**
+ * Enable and disable, with the count that lets them nest.
+ *
+ * This one has interrupts off around count and rights, as RFC V2 does; others have the same methods.
+ */
 export class DevAccess {
+  /** The count's column: of tasks, or of CPUs where each CPU counts. */
   readonly ref: Column;
   readonly branch: StaticKey;
-  private readonly pkeyCell: Column;
-  private readonly kernel: Kernel;
-  private readonly machine: Machine;
-  private readonly tasks: Tasks;
-  private readonly pkrs: Pkrs;
-  private readonly grant: MarkWindow;
-  private readonly grantUpdate: MarkWindow;
-  private readonly nested: boolean;
-  private readonly warns: boolean;
+  protected readonly kernel: Kernel;
+  protected readonly machine: Machine;
+  protected readonly tasks: Tasks;
+  protected readonly pkrs: Pkrs;
+  protected readonly grant: MarkWindow;
+  protected readonly grantUpdate: MarkWindow;
+  protected readonly nested: boolean;
+  protected readonly warns: boolean;
+  /** dev_page_pkey: the key, or PKEY_INVALID where there is none; fixed before the first device comes. */
+  pkey: number = PKEY_INVALID;
+  protected readonly surplusText: string;
   /** The static branch that enable and disable ask; null where they act whenever there is a key. */
-  private readonly gate: StaticKey | null;
+  protected readonly gate: StaticKey | null;
 
-  constructor(kernel: Kernel, pks: Pks) {
+  constructor(kernel: Kernel, pks: Pks, count?: FieldDefinition) {
     this.kernel = kernel;
     this.machine = kernel.machine;
     this.tasks = kernel.tasks;
     this.pkrs = pks.pkrs;
     this.grant = new MarkWindow(kernel.machine, Mark.grant);
     this.grantUpdate = new MarkWindow(kernel.machine, Mark.grantUpdate);
-    this.ref = kernel.machine.column(devPageAccessRefField);
-    this.pkeyCell = kernel.machine.column(devPagePkeyField);
+    const verbs = grantVerbs(kernel.choice('grantVerbs'));
+    this.surplusText = `memremap: ${verbs.disable} without an enable`;
+    this.ref = kernel.machine.column(count ?? verbs.count);
     this.branch = kernel.staticKey(devProtectionStaticKey);
     this.nested = kernel.choice('countNesting') === 'nested';
     this.warns = kernel.choice('underflow') === 'warns';
     this.gate = kernel.choice('accessGate') === 'key' ? null : this.branch;
-    // One key for all device memory, allocated once and never freed; without one, protection is off.
+    // One key for all device memory, which is never freed; without one, protection is off.
     kernel.initcall('subsys', () => {
       const key = pks.keys.forConsumer('Device Memory', 'pgmapProtection');
-      this.pkeyCell.set(0, key < 0 ? PKEY_INVALID : key);
-      if (key > 0) pks.keys.keep(key);
+      if (key <= 0) return;
+      this.pkey = key;
+      pks.keys.keep(key);
     });
     if (kernel.choice('countCheck') === 'warns') this.#hookEnds();
     if (kernel.machine.features.pks && kernel.choice('entryCount') === 'saved') this.#hookEntry();
   }
 
-  /** dev_page_pkey: the key, or PKEY_INVALID while there is none. */
-  get pkey(): number {
-    return this.pkeyCell.get(0);
+  /** pgmap_protection_available: whether there is a key to protect with. */
+  get available(): boolean {
+    return this.pkey !== PKEY_INVALID;
   }
 
   /**
@@ -85,6 +127,7 @@ export class DevAccess {
    * Use it around each use of a device mapping, and end it with {@link disable} on every path.
    * [PATCH 12/17] memremap: Add zone device access protection
    *
+   * @returns what {@link disable} takes where nothing is counted (`grantCounting` is `cookie`); else 0
    * @example
    * const kernel = boot({ modules: [pksCore, memremap] });
    * const { access, pagemaps } = kernel.module(memremap);
@@ -96,16 +139,17 @@ export class DevAccess {
    * kernel.call(() => access.enable());
    * kernel.call(() => kernel.machine.tryStore32(address, 1)); // => false
    */
-  enable(): void {
-    if (!this.acts()) return;
+  enable(): number {
+    if (!this.acts()) return 0;
     const current = this.tasks.getCurrent();
     this.grantUpdate.begin();
     const flags = this.machine.pushfCli();
     const ref = this.ref.get(current);
-    if (ref === 0 || !this.nested) this.pkrs.changeRights(this.pkeyCell.get(0), 0);
+    if (ref === 0 || !this.nested) this.pkrs.changeRights(this.pkey, 0);
     this.ref.set(current, (ref + 1) >>> 0);
     this.machine.popfIf(flags);
     this.grantUpdate.handOver(this.grant);
+    return 0;
   }
 
   /**
@@ -116,7 +160,7 @@ export class DevAccess {
    *
    * @returns false where there was nothing to end
    */
-  disable(): boolean {
+  disable(_cookie?: number): boolean {
     if (!this.acts()) return false;
     const current = this.tasks.getCurrent();
     this.grant.handOver(this.grantUpdate);
@@ -124,11 +168,11 @@ export class DevAccess {
     const ref = this.ref.get(current);
     const surplus = ref === 0 && this.warns;
     if (surplus) {
-      this.#warnSurplus();
+      this.kernel.oops.warn(this.surplusText);
     } else {
       this.ref.set(current, (ref - 1) >>> 0);
       if (ref === 1 || !this.nested) {
-        this.pkrs.changeRights(this.pkeyCell.get(0), PKEY_DISABLE_ACCESS);
+        this.pkrs.changeRights(this.pkey, PKEY_DISABLE_ACCESS);
       }
     }
     this.machine.popfIf(flags);
@@ -136,41 +180,45 @@ export class DevAccess {
     return !surplus;
   }
 
-  private acts(): boolean {
+  protected acts(): boolean {
     return this.gate === null ? this.pkey !== PKEY_INVALID : this.gate.unlikely();
   }
 
-  #warnSurplus(): void {
-    this.kernel.oops.warn('memremap: dev_access_disable without an enable');
+  /** Which count is the running context's. */
+  protected countIndex(): number {
+    return this.tasks.current;
   }
 
   /** A program, and a task, ends without a grant: what is still open is closed, and reported. */
   #hookEnds(): void {
     const { slots, oops } = this.kernel;
-    const close = (when: string, task: number): void => {
-      const ref = this.ref.get(task);
+    const close = (when: string): void => {
+      const index = this.countIndex();
+      const ref = this.ref.get(index);
       if (ref === 0) return;
-      oops.warn(`memremap: dev_page_access_ref is ${ref} at ${when}`);
-      this.ref.set(task, 0);
+      oops.warn(`memremap: ${this.ref.field.name} is ${ref} at ${when}`);
+      this.ref.set(index, 0);
       this.pkrs.changeRights(this.pkey, PKEY_DISABLE_ACCESS);
     };
-    slots.exec.push((task) => close('exec', task));
-    slots.exit.push((task) => close('exit', task));
+    slots.exec.push(() => close('exec'));
+    slots.exit.push(() => close('exit'));
   }
 
   /** The count's part of idt_save_pkrs and idt_restore_pkrs. [PATCH 17/17] */
   #hookEntry(): void {
-    const { slots, tasks, oops } = this.kernel;
+    const { slots, oops } = this.kernel;
     const word = slots.reserveEntryWord();
     slots.entrySave.push((state) => {
-      state.words[word] = this.ref.get(tasks.current);
-      this.ref.set(tasks.current, 0);
+      const index = this.countIndex();
+      state.words[word] = this.ref.get(index);
+      this.ref.set(index, 0);
     });
     slots.entryRestore.push((state) => {
-      if (this.ref.get(tasks.current) !== 0) {
-        oops.warnOnce('memremap: dev_page_access_ref != 0 on exception exit');
+      const index = this.countIndex();
+      if (this.ref.get(index) !== 0) {
+        oops.warnOnce(`memremap: ${this.ref.field.name} != 0 on exception exit`);
       }
-      this.ref.set(tasks.current, state.words[word] as number);
+      this.ref.set(index, state.words[word] as number);
     });
   }
 }

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: MIT
-export { memremapChoices } from './choices.ts';
+export { type GrantVerbs, memremapChoices } from './choices.ts';
 export {
   DevAccess,
   devPageAccessRefField,
   devProtectionStaticKey,
   PKEY_INVALID,
+  pgmapProtCountField,
 } from './dev-access.ts';
+export { PKS_FAULT_MODE_FILE } from './fault-mode.ts';
+export { GlobalAccess } from './global-access.ts';
 export { type Memremap, memremap } from './memremap.ts';
+export { HELD_PAGES_MAX } from './page-references.ts';
+export { devmapManagedKey, type Pagemap, Pagemaps } from './pagemap.ts';
 export {
   MemoryType,
-  type Pagemap,
+  type PagemapOperations,
   type PagemapRequest,
-  Pagemaps,
   PGMAP_ALTMAP_VALID,
   PGMAP_PROT_ENABLED,
-} from './pagemap.ts';
+  PGMAP_PROTECTION,
+} from './pagemap-request.ts';

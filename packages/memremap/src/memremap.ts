@@ -2,15 +2,44 @@
 // The module: what boot puts into the kernel.
 
 import type { Kernel, KernelModule } from '@pkslab/kernel';
-import { pksCore } from '@pkslab/pks-core';
+import { type Pks, pksCore } from '@pkslab/pks-core';
 import { memremapChoices } from './choices.ts';
-import { DevAccess } from './dev-access.ts';
+import { AtomicCount, SpinLockedCount, UnprotectedCount } from './count-protection.ts';
+import { DevAccess, grantVerbs } from './dev-access.ts';
+import { FaultMode } from './fault-mode.ts';
+import { GlobalAccess } from './global-access.ts';
+import { CookieAccess, PerCpuCount } from './grant-counting.ts';
 import { Pagemaps } from './pagemap.ts';
 
 /** Device memory of one kernel. */
 export interface Memremap {
   readonly access: DevAccess;
+  /** Grants to every task, of the one revision that has them. */
+  readonly globalAccess: GlobalAccess;
   readonly pagemaps: Pagemaps;
+}
+
+const BY_PROTECTION = Object.freeze({
+  localIrqSave: DevAccess,
+  atomicCounter: AtomicCount,
+  spinLockIrq: SpinLockedCount,
+  none: UnprotectedCount,
+});
+
+const BY_COUNTING = Object.freeze({
+  perCpuPreemptOff: PerCpuCount,
+  perCpu: PerCpuCount,
+  cookie: CookieAccess,
+});
+
+/** Grants as the revision counts and protects them. */
+function createAccess(kernel: Kernel, pks: Pks): DevAccess {
+  const counting = kernel.choice('grantCounting');
+  const Access =
+    counting === 'perTask'
+      ? BY_PROTECTION[kernel.choice('countProtection') as keyof typeof BY_PROTECTION]
+      : BY_COUNTING[counting as keyof typeof BY_COUNTING];
+  return new Access(kernel, pks);
 }
 
 /**
@@ -23,16 +52,34 @@ export interface Memremap {
 export const memremap: KernelModule<Memremap> = {
   name: 'memremap',
   ...memremapChoices,
-  symbols: {
-    'DevAccess.disable': 'dev_access_disable',
-    'DevAccess.enable': 'dev_access_enable',
-    'Pagemaps.memremapPages': 'memremap_pages',
-    'Pagemaps.memunmapPages': 'memunmap_pages',
-    'Pagemaps.pageIsAccessProtected': 'page_is_access_protected',
-    '#protectionGet': 'dev_protection_enable_get',
+  symbols: (choices) => {
+    const { enable, disable } = grantVerbs(choices['grantVerbs'] as string);
+    const of = (name: string): Record<string, string> => ({
+      [`${name}.enable`]: enable,
+      [`${name}.disable`]: disable,
+    });
+    const posted = choices['grantVerbs'] === 'devAccess';
+    return {
+      ...of('DevAccess'),
+      ...of('AtomicCount'),
+      ...of('SpinLockedCount'),
+      ...of('UnprotectedCount'),
+      ...of('PerCpuCount'),
+      ...of('CookieAccess'),
+      'GlobalAccess.enable': enable,
+      'GlobalAccess.disable': disable,
+      'Pagemaps.memremapPages': 'memremap_pages',
+      'Pagemaps.memunmapPages': 'memunmap_pages',
+      'Pagemaps.pageIsAccessProtected': posted ? 'page_is_access_protected' : 'devmap_protected',
+      '#protectionGet': posted ? 'dev_protection_enable_get' : 'devmap_protection_enable',
+      '#onFault': 'pgmap_pks_fault_callback',
+    };
   },
   create(kernel: Kernel): Memremap {
-    const access = new DevAccess(kernel, kernel.module(pksCore));
-    return { access, pagemaps: new Pagemaps(kernel, access) };
+    const pks = kernel.module(pksCore);
+    const access = createAccess(kernel, pks);
+    new FaultMode(kernel, pks, access);
+    const pagemaps = new Pagemaps(kernel, access);
+    return { access, globalAccess: new GlobalAccess(kernel, pks, access), pagemaps };
   },
 };

@@ -2,32 +2,36 @@
 // ZONE_DEVICE page maps and the pages in them. mm/memremap.c, include/linux/memremap.h
 
 import {
+  defineStaticKey,
   EBUSY,
   EINVAL,
   ENOMEM,
   ENOSPC,
-  ENXIO,
   type Kernel,
   KernelError,
   type Mutex,
   type StaticKey,
+  type StaticKeyDefinition,
 } from '@pkslab/kernel';
 import { type Column, type FieldDefinition, PAGE_SIZE } from '@pkslab/x86-cpu';
+import { BranchUsers } from './branch-users.ts';
 import { type DevAccess, PKEY_INVALID } from './dev-access.ts';
+import { PageReferences } from './page-references.ts';
+import {
+  checkRequest,
+  MemoryType,
+  type PagemapOperations,
+  type PagemapRequest,
+  PGMAP_PROT_ENABLED,
+  SECTION_SHIFT,
+  SECTIONS,
+  sectionsOf,
+} from './pagemap-request.ts';
 
-/** enum memory_type: what a range of device memory is for. `private` is refused here. */
-export const MemoryType = { private: 1, fsDax: 2, generic: 3, devDax: 4 } as const;
-
-export const PGMAP_ALTMAP_VALID: number = 1 << 0;
-/** The pages of this map are to be protected with the device key. */
-export const PGMAP_PROT_ENABLED: number = 1 << 1;
-
-/** Pages of a memory section: 128 MiB, the unit in which a pfn finds its page map. */
-const SECTION_SHIFT = 15;
-const PAGES_PER_SECTION: number = 1 << SECTION_SHIFT;
-const SECTION_SIZE = PAGES_PER_SECTION * PAGE_SIZE;
-const SECTIONS = 65536;
 const MAX_PGMAPS = 16;
+
+/** devmap_managed_key: on while pages exist whose last put_page is their driver's business. [PATCH 09/17] */
+export const devmapManagedKey: StaticKeyDefinition = defineStaticKey('devmap_managed_key');
 
 const pgmapField = (name: string, type: FieldDefinition['type']): FieldDefinition => ({
   name: `dev_pagemap.${name}`,
@@ -52,18 +56,6 @@ const sectionField: FieldDefinition = {
   count: SECTIONS,
 };
 
-/** struct dev_pagemap, as a driver fills it before memremap_pages. */
-export interface PagemapRequest {
-  /** Physical range, in multiples of 4 KiB; the start on a section boundary (128 MiB). */
-  readonly physical: number;
-  /** In bytes. */
-  readonly size: number;
-  /** One of {@link MemoryType}. */
-  readonly type: number;
-  /** PGMAP_* or-ed together. */
-  readonly flags: number;
-}
-
 /** A live page map: its number and where its first page is mapped. */
 export interface Pagemap {
   readonly id: number;
@@ -76,8 +68,15 @@ export interface Pagemap {
 export class Pagemaps {
   readonly flags: Column;
   readonly #kernel: Kernel;
+  /** devmap_managed_key */
+  readonly managed: StaticKey;
   private readonly access: DevAccess;
   private readonly branch: StaticKey;
+  readonly #protectionUsers: BranchUsers;
+  readonly #managedUsers: BranchUsers;
+  readonly #references: PageReferences;
+  /** What the drivers of live maps asked for; read only while the map is live. */
+  readonly #operations: (PagemapOperations | undefined)[] = [];
   readonly #start: Column;
   readonly #end: Column;
   readonly #type: Column;
@@ -86,6 +85,10 @@ export class Pagemaps {
   readonly #lock: Mutex;
   readonly #dropKey: boolean;
   readonly #getsFirst: boolean;
+  readonly #refusesWithoutKey: boolean;
+  readonly #managedAlwaysPut: boolean;
+  readonly #unmapWaits: boolean;
+  readonly #flagAlways: boolean;
   /** max_pfn: pages below it are RAM, which is never ZONE_DEVICE; fixed at boot. */
   private readonly ramPages: number;
 
@@ -94,6 +97,10 @@ export class Pagemaps {
     this.#kernel = kernel;
     this.access = access;
     this.branch = access.branch;
+    this.managed = kernel.staticKey(devmapManagedKey);
+    this.#protectionUsers = new BranchUsers(kernel, access.branch, 'dev_protection_enable');
+    this.#managedUsers = new BranchUsers(kernel, this.managed, 'devmap_managed_enable');
+    this.#references = new PageReferences(kernel, MAX_PGMAPS);
     this.#start = machine.column(startField);
     this.#end = machine.column(endField);
     this.flags = machine.column(flagsField);
@@ -104,6 +111,10 @@ export class Pagemaps {
     this.#lock = kernel.mutex('memremap_lock');
     this.#getsFirst = kernel.choice('branchGet') === 'first';
     this.#dropKey = kernel.choice('mapKey') === 'dropped';
+    this.#refusesWithoutKey = kernel.choice('protectionUnavailable') === 'refused';
+    this.#managedAlwaysPut = kernel.choice('managedPut') === 'always';
+    this.#flagAlways = kernel.choice('protectionFlag') === 'always';
+    this.#unmapWaits = kernel.choice('unmapWait') === 'waits';
   }
 
   /**
@@ -112,8 +123,9 @@ export class Pagemaps {
    * Use it when a device that has memory is bound; where `flags` has PGMAP_PROT_ENABLED the mapping carries
    * the device key. May sleep. [PATCH 12/17] memremap: Add zone device access protection
    *
-   * @throws {KernelError} EINVAL for a bad range or type, ENXIO for a range that is RAM, EBUSY for an
-   * overlap, ENOSPC past 16 maps, ENOMEM without memory for page tables.
+   * @throws {KernelError} EINVAL for a bad range or type, and from V7 on where protection is asked for and
+   * there is none; ENXIO for a range that is RAM, EBUSY for an overlap, ENOSPC past 16 maps, ENOMEM without
+   * memory for page tables.
    * @example
    * const kernel = boot({ modules: [pksCore, memremap] });
    * const { pagemaps } = kernel.module(memremap);
@@ -126,49 +138,91 @@ export class Pagemaps {
    */
   memremapPages(request: PagemapRequest): Pagemap {
     const early = this.#getsFirst ? this.#protectionGet(request.flags) : 0;
-    check(request, this.#kernel.machine.memory.ramSize);
+    checkRequest(this.#kernel, request);
     this.#lock.lock();
     const id = this.#reserve(request);
     const pkey = this.#getsFirst ? early : this.#protectionGet(request.flags);
-    const { physical, size } = request;
-    const { mm } = this.#kernel;
-    const address = mm.directAddress(physical);
-    const key = this.#dropKey ? 0 : pkey;
-    if (!mm.tryMap(address, physical, size, { key, writable: true })) {
+    const { physical, size, type } = request;
+    const address = this.#kernel.mm.directAddress(physical);
+    if (!this.#mapped(request, address, pkey)) {
       this.#type.set(id, 0);
-      if (pkey !== 0 && !this.#getsFirst) this.access.branch.dec();
+      if (pkey !== 0 && !this.#getsFirst) this.#protectionUsers.put();
       this.#lock.unlock();
       throw new KernelError(ENOMEM, 'memremap_pages: no memory for page tables: boot with more');
     }
+    if (isManaged(type)) this.#managedUsers.get();
+    this.#operations[id] = request.operations;
+    this.#references.revive(id);
     this.flags.set(id, request.flags);
     this.#key.set(id, pkey);
-    for (const section of sections(physical, size)) this.section.set(section, id + 1);
+    for (const section of sectionsOf(physical, size)) this.section.set(section, id + 1);
     this.#lock.unlock();
     return { id, address, pkey };
   }
 
+  /** MEMORY_DEVICE_PRIVATE has struct pages, but no CPU reaches it. */
+  #mapped({ physical, size, type }: PagemapRequest, address: number, pkey: number): boolean {
+    if (type === MemoryType.private) return true;
+    const key = this.#dropKey ? 0 : pkey;
+    return this.#kernel.mm.tryMap(address, physical, size, { key, writable: true });
+  }
+
   /**
-   * memunmap_pages: the pages go first, then the mapping, then the static branch.
+   * memunmap_pages: no page can be had any more, those who hold one are waited for, then the pages go, the
+   * mapping, and the static branches. May sleep.
    *
-   * Use it when the device is unbound and nobody holds a grant or an address of it any more. May sleep. A
-   * map that is not live is refused with a WARN.
+   * Use it when the device is unbound and nobody holds a grant or an address of it any more. A map that is
+   * not live is refused with a WARN.
    */
   memunmapPages(map: Pagemap): void {
-    this.#lock.lock();
-    if (this.#type.get(map.id) === 0) {
+    if (this.#type.get(map.id) === 0 || !this.#references.kill(map.id)) {
       this.#kernel.oops.warn(`memremap: page map ${map.id} is not live`);
-      this.#lock.unlock();
       return;
     }
+    if (this.#unmapWaits) this.#references.wait(map.id);
+    this.#lock.lock();
+    const type = this.#type.get(map.id);
     const physical = this.#start.get(map.id) * PAGE_SIZE;
     const size = this.#end.get(map.id) * PAGE_SIZE - physical;
-    for (const section of sections(physical, size)) this.section.set(section, 0);
-    this.#kernel.mm.unmap(map.address, size);
+    for (const section of sectionsOf(physical, size)) this.section.set(section, 0);
+    if (type !== MemoryType.private) this.#kernel.mm.unmap(map.address, size);
     const flags = this.flags.exchange(map.id, 0);
     const pkey = this.#key.exchange(map.id, 0);
-    if ((flags & PGMAP_PROT_ENABLED) !== 0 && pkey !== 0) this.access.branch.dec();
+    if ((flags & PGMAP_PROT_ENABLED) !== 0 && pkey !== 0) this.#protectionUsers.put();
+    if (this.#managedAlwaysPut || isManaged(type)) this.#managedUsers.put();
     this.#type.set(map.id, 0);
     this.#lock.unlock();
+  }
+
+  /**
+   * get_dev_pagemap and get_page: the page stays until {@link putPage}; false for RAM and for a map that is
+   * going away.
+   *
+   * Use it where an address of device memory outlives the lock that it was got under, as get_user_pages does.
+   */
+  getPage(pfn: number): boolean {
+    const map = this.pgmapOf(pfn);
+    return map >= 0 && this.#references.get(map, pfn);
+  }
+
+  /** put_page of a page that {@link getPage} gave; the driver hears of the last one (`pageFree`). */
+  putPage(pfn: number): void {
+    const map = this.pgmapOf(pfn);
+    const managed = this.managed.enabled;
+    if (map < 0) this.#kernel.oops.warn(`memremap: put_page of pfn 0x${pfn.toString(16)}`);
+    else if (this.#references.put(map, pfn) === 0 && managed) {
+      this.#operations[map]?.pageFree?.(pfn);
+    }
+  }
+
+  /** page_ref_count of a page of device memory: 1 where only its map holds it. */
+  pageCount(pfn: number): number {
+    return this.#references.count(pfn);
+  }
+
+  /** What a driver puts into a request's `flags` to have its memory protected, as far as there is protection. */
+  get protectionFlags(): number {
+    return this.#flagAlways || this.access.available ? PGMAP_PROT_ENABLED : 0;
   }
 
   /** is_zone_device_page and page->pgmap in one read: the map's number, or −1. */
@@ -190,8 +244,11 @@ export class Pagemaps {
   #protectionGet(flags: number): number {
     if ((flags & PGMAP_PROT_ENABLED) === 0) return 0;
     const { pkey } = this.access;
-    if (pkey === PKEY_INVALID) return 0;
-    this.access.branch.inc();
+    if (pkey === PKEY_INVALID) {
+      if (!this.#refusesWithoutKey) return 0;
+      throw new KernelError(EINVAL, 'memremap_pages: protection is asked for, and there is no key');
+    }
+    this.#protectionUsers.get();
     return pkey;
   }
 
@@ -218,33 +275,7 @@ export class Pagemaps {
   }
 }
 
-function check({ physical, size, type }: PagemapRequest, ramSize: number): void {
-  const at = `memremap_pages: 0x${physical.toString(16)}`;
-  if (physical < 0 || physical % SECTION_SIZE !== 0) {
-    throw new KernelError(EINVAL, `${at} is not on a 128 MiB boundary`);
-  }
-  if (!(size > 0) || size % PAGE_SIZE !== 0) {
-    throw new KernelError(
-      EINVAL,
-      `memremap_pages: size ${size} is not a positive multiple of 4096`,
-    );
-  }
-  if (physical + size > SECTIONS * SECTION_SIZE) {
-    throw new KernelError(EINVAL, `${at}: the range ends past 8 TiB, where pfns have no section`);
-  }
-  if (physical < ramSize) {
-    throw new KernelError(ENXIO, `${at}: RAM ends at 0x${ramSize.toString(16)}`);
-  }
-  if (type !== MemoryType.fsDax && type !== MemoryType.devDax && type !== MemoryType.generic) {
-    throw new KernelError(
-      EINVAL,
-      `memremap_pages: memory type ${type} is not one of FS_DAX, GENERIC, DEVDAX`,
-    );
-  }
-}
-
-function sections(physical: number, size: number): number[] {
-  const first = physical / PAGE_SIZE / PAGES_PER_SECTION;
-  const count = Math.ceil(size / PAGE_SIZE / PAGES_PER_SECTION);
-  return Array.from({ length: count }, (_, i) => first + i);
+/** devmap_managed_enable_get: the types whose pages are given back to their driver. */
+function isManaged(type: number): boolean {
+  return type === MemoryType.private || type === MemoryType.fsDax;
 }

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: MIT
-import { type BootOptions, RESCHEDULE_VECTOR, type Runner } from '@pkslab/kernel';
+import type { BootOptions, Runner } from '@pkslab/kernel';
 import { INIT_PKRS_VALUE } from '@pkslab/pks-core';
 import { describe, expect, it } from 'vitest';
-import { atBoundary, atEveryBoundary } from '../../../scripts/testing/boundaries.ts';
+import { atBoundary } from '../../../scripts/testing/boundaries.ts';
+import { irq, nmi, sectionsHold, tasksHold } from './sections.ts';
 import { attach, RAM, refused, reported, type Stack, withDevice } from './support.ts';
 
 const OPEN = 0x5555_5550;
 const MAX = 0xffff_ffff;
 const pkrs = (stack: Stack): number => stack.kernel.machine.registers.pkrs.values[0] as number;
-const enable = (stack: Stack): void => stack.kernel.call(() => stack.access.enable());
+const enable = (stack: Stack): number => stack.kernel.call(() => stack.access.enable());
 const disable = (stack: Stack): boolean => stack.kernel.call(() => stack.access.disable());
 const hostRef = (stack: Stack): number =>
   stack.access.ref.values[stack.kernel.runner.hostTask] as number;
-const irq = (runner: Runner): boolean => runner.interrupt(0x20);
-const nmi = (runner: Runner): boolean => runner.nmi();
-const preempt = (runner: Runner): boolean => runner.interrupt(RESCHEDULE_VECTOR);
 
 describe('dev_access_enable and dev_access_disable', () => {
   it('open device memory for the calling task between them', () => {
@@ -85,46 +83,6 @@ describe('dev_access_enable and dev_access_disable', () => {
 });
 
 describe('an entry', () => {
-  /** Fires at every boundary of a section; the section, a handler's own, and what remains must be right. */
-  const sectionsHold = (options: BootOptions, fire: (runner: Runner) => unknown): boolean => {
-    let right = true;
-    const boundaries = atEveryBoundary<Runner>(fire, (source) => {
-      const stack = withDevice(options);
-      const { kernel, access } = stack;
-      const { address } = attach(stack);
-      const wrong = kernel.machine.column({
-        name: 'wrong',
-        type: 'u32',
-        initial: 0,
-        per: 'global',
-      });
-      const handler = (): void => {
-        if (!kernel.machine.tryStore32(address, 1)) wrong.add(0, 1);
-        access.enable();
-        if (kernel.machine.tryStore32(address, 2)) wrong.add(0, 1);
-        access.disable();
-        if (!kernel.machine.tryStore32(address, 3)) wrong.add(0, 1);
-      };
-      kernel.entry.requestIrq(0x20, handler);
-      kernel.entry.registerNmi(handler);
-      kernel.runner.attach(source);
-      const after = kernel.call(() => {
-        access.enable();
-        if (kernel.machine.tryStore32(address, 4)) wrong.add(0, 1);
-        access.enable();
-        access.disable();
-        if (kernel.machine.tryStore32(address, 5)) wrong.add(0, 1);
-        access.disable();
-        return kernel.machine.tryStore32(address, 6);
-      });
-      kernel.runner.attach(null);
-      if (wrong.values[0] !== 0 || !after || hostRef(stack) !== 0) right = false;
-      if (reported(kernel).length > 0) right = false;
-    });
-    expect(boundaries).toBeGreaterThan(40);
-    return right;
-  };
-
   it('of an interrupt, at any boundary, has a section of its own and leaves the task its section', () => {
     expect(sectionsHold({}, irq)).toBe(true);
   });
@@ -171,31 +129,6 @@ describe('an entry', () => {
 });
 
 describe('preemption', () => {
-  const tasksHold = (options: BootOptions): boolean => {
-    let right = true;
-    atEveryBoundary<Runner>(preempt, (source) => {
-      const stack = withDevice(options);
-      const { kernel, access } = stack;
-      const { address } = attach(stack);
-      const wrong = kernel.machine.column({ name: 'w', type: 'u32', initial: 0, per: 'global' });
-      kernel.call(() => {
-        kernel.spawn('section', () => {
-          access.enable();
-          if (kernel.machine.tryStore32(address, 1)) wrong.add(0, 1);
-          access.disable();
-        });
-        kernel.spawn('stray', () => {
-          if (!kernel.machine.tryStore32(address, 2)) wrong.add(0, 1);
-        });
-      });
-      kernel.runner.attach(source);
-      kernel.run();
-      kernel.runner.attach(null);
-      if (wrong.values[0] !== 0) right = false;
-    });
-    return right;
-  };
-
   it('at any boundary neither takes a section away nor gives it to another task', () => {
     expect(tasksHold({})).toBe(true);
   });

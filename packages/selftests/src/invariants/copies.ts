@@ -3,7 +3,7 @@
 
 import { type Invariant, invariant, type View } from '@pkslab/explore';
 import { type Kernel, Mark } from '@pkslab/kernel';
-import { devPageAccessRefField } from '@pkslab/memremap';
+import { memremap } from '@pkslab/memremap';
 import { INIT_PKRS_VALUE, savedPkrsField } from '@pkslab/pks-core';
 import { CR4_PKS } from '@pkslab/x86-cpu';
 import { CHANGING, hex, type Rights } from './rights.ts';
@@ -60,7 +60,7 @@ export function handlerLeavesUnchanged(kernel: Kernel): Invariant {
     preserves: [
       { column: machine.registers.pkrs, index: (view: View) => view.cpu },
       { column: machine.column(savedPkrsField), index: (view: View) => view.task },
-      { column: machine.column(devPageAccessRefField), index: (view: View) => view.task },
+      { column: kernel.module(memremap).access.ref, index: (view: View) => view.task },
     ],
   });
 }

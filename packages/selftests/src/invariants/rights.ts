@@ -3,7 +3,7 @@
 
 import type { Window } from '@pkslab/explore';
 import type { Kernel } from '@pkslab/kernel';
-import { devPageAccessRefField, memremap } from '@pkslab/memremap';
+import { memremap } from '@pkslab/memremap';
 import { pkrsCacheField, savedPkrsField } from '@pkslab/pks-core';
 import type { Column } from '@pkslab/x86-cpu';
 
@@ -34,8 +34,9 @@ export function rightsOf(kernel: Kernel): Rights {
   const { values: msr } = machine.registers.pkrs;
   const { values: cache } = machine.column(pkrsCacheField);
   const { values: saved } = machine.column(savedPkrsField);
-  const { values: ref } = machine.column(devPageAccessRefField);
-  const shift = kernel.module(memremap).access.pkey * 2;
+  const { access } = kernel.module(memremap);
+  const { values: ref } = access.ref;
+  const shift = access.pkey * 2;
   return {
     msr: (cpu) => msr[cpu] as number,
     cache: (cpu) => cache[cpu] as number,

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// What a driver asks of memremap_pages, and what is refused. mm/memremap.c, include/linux/memremap.h
+
+import { EINVAL, ENXIO, type Kernel, KernelError } from '@pkslab/kernel';
+import { PAGE_SIZE } from '@pkslab/x86-cpu';
+
+/** enum memory_type: what a range of device memory is for. */
+export const MemoryType = { private: 1, fsDax: 2, generic: 3, devDax: 4 } as const;
+
+export const PGMAP_ALTMAP_VALID: number = 1 << 0;
+/** The pages of this map are to be protected with the device key. */
+export const PGMAP_PROT_ENABLED: number = 1 << 1;
+/** The name of {@link PGMAP_PROT_ENABLED} from V7 on. */
+export const PGMAP_PROTECTION: number = PGMAP_PROT_ENABLED;
+
+/** Pages of a memory section: 128 MiB, the unit in which a pfn finds its page map. */
+export const SECTION_SHIFT = 15;
+const PAGES_PER_SECTION: number = 1 << SECTION_SHIFT;
+const SECTION_SIZE = PAGES_PER_SECTION * PAGE_SIZE;
+export const SECTIONS = 65536;
+
+/** struct dev_pagemap_ops */
+export interface PagemapOperations {
+  /** A CPU touched a page of MEMORY_DEVICE_PRIVATE: it must come back to RAM. */
+  migrateToRam?(pfn: number): void;
+  /** The last user of a page is gone. */
+  pageFree?(pfn: number): void;
+}
+
+/** struct dev_pagemap, as a driver fills it before memremap_pages. */
+export interface PagemapRequest {
+  /** Physical range, in multiples of 4 KiB; the start on a section boundary (128 MiB). */
+  readonly physical: number;
+  /** In bytes. */
+  readonly size: number;
+  /** One of {@link MemoryType}. */
+  readonly type: number;
+  /** PGMAP_* or-ed together. */
+  readonly flags: number;
+  /** MEMORY_DEVICE_PRIVATE needs both of them, and an owner. */
+  readonly operations?: PagemapOperations;
+  /** Who may migrate pages of MEMORY_DEVICE_PRIVATE. */
+  readonly owner?: string;
+}
+
+/** @throws {KernelError} EINVAL for a bad range or type, with a WARN for the latter; ENXIO for RAM. */
+export function checkRequest(kernel: Kernel, request: PagemapRequest): void {
+  const { physical, size } = request;
+  const { ramSize } = kernel.machine.memory;
+  const at = `memremap_pages: 0x${physical.toString(16)}`;
+  if (physical < 0 || physical % SECTION_SIZE !== 0) {
+    throw new KernelError(EINVAL, `${at} is not on a 128 MiB boundary`);
+  }
+  if (!(size > 0) || size % PAGE_SIZE !== 0) {
+    throw new KernelError(
+      EINVAL,
+      `memremap_pages: size ${size} is not a positive multiple of 4096`,
+    );
+  }
+  if (physical + size > SECTIONS * SECTION_SIZE) {
+    throw new KernelError(EINVAL, `${at}: the range ends past 8 TiB, where pfns have no section`);
+  }
+  if (physical < ramSize) {
+    throw new KernelError(ENXIO, `${at}: RAM ends at 0x${ramSize.toString(16)}`);
+  }
+  const complaint = typeComplaint(request);
+  if (complaint === null) return;
+  kernel.oops.warn(complaint);
+  throw new KernelError(EINVAL, `memremap_pages: ${complaint}`);
+}
+
+/** The WARN for a type that is unknown, or lacks what it needs. */
+function typeComplaint({ type, operations, owner }: PagemapRequest): string | null {
+  if (type === MemoryType.private) {
+    if (operations?.migrateToRam === undefined) return 'Missing migrate_to_ram method';
+    if (operations.pageFree === undefined) return 'Missing page_free method';
+    return owner === undefined ? 'Missing owner' : null;
+  }
+  if (type === MemoryType.fsDax || type === MemoryType.devDax || type === MemoryType.generic) {
+    return null;
+  }
+  return `Invalid pgmap type ${type}`;
+}
+
+/** The numbers of a range's memory sections. */
+export function sectionsOf(physical: number, size: number): number[] {
+  const first = physical / PAGE_SIZE / PAGES_PER_SECTION;
+  const count = Math.ceil(size / PAGE_SIZE / PAGES_PER_SECTION);
+  return Array.from({ length: count }, (_, i) => first + i);
+}
