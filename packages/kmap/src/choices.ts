@@ -3,21 +3,48 @@
 
 import type { ChoiceSlice } from '@pkslab/kernel';
 
+/** What kmap of a protected page does. */
+export type KmapPolicy = 'grant' | 'local' | 'global' | 'flagged' | 'unsupported';
+
+const RFC_V2 = {
+  kmapPolicy: 'grant',
+  kmapVariant: 'none',
+  kmapHook: 'on',
+  kmapMightSleep: 'checked',
+  highmem: 'n',
+} as const;
+
 /**
  * - `kmapPolicy` — `grant`: kmap opens the page's key for the caller, and says nothing of others who get
- *   the address [PATCH 13/17]; `local`: the address belongs to the context that mapped it, and use
- *   elsewhere is refused with a WARN that names both (D-11).
- * - `kmapHook` — whether kmap enables access at all (`off` is for sabotage).
+ *   the address [PATCH 13/17]; `global`: it opens the key for every task, since addresses are handed over
+ *   (RFC PKS/PMEM); `flagged`: it opens nothing, and a WARN_ONCE says that it is invalid (V7); `unsupported`: it
+ *   opens nothing and says nothing (V9, V10); `local`: the address belongs to the context that mapped it, and
+ *   use elsewhere is refused with a WARN that names both (D-11).
+ * - `kmapVariant` — what there is besides kmap and kmap_atomic: `thread`: kmap_thread, for the caller alone
+ *   (RFC PKS/PMEM); `local`: kmap_local_page (Linux 5.11, so V7 on, and `reference`).
+ * - `kmapHook` — whether mapping enables access at all (`off` is for sabotage).
+ * - `kmapMightSleep` — whether kmap says so where its caller must not sleep (CONFIG_DEBUG_ATOMIC_SLEEP).
+ * - `highmem` — CONFIG_HIGHMEM: pages beyond RAM have no address of their own, and kmap gives them one of a
+ *   few. No 64-bit kernel has it; it is here for the places of patch 13's hooks.
  */
 export const kmapChoices: ChoiceSlice = {
   revisions: {
-    'rfc-v2': { kmapPolicy: 'grant', kmapHook: 'on' },
-    'rfc-v3': { kmapPolicy: 'grant', kmapHook: 'on' },
-    v7: { kmapPolicy: 'grant', kmapHook: 'on' },
-    v10: { kmapPolicy: 'grant', kmapHook: 'on' },
-    reference: { kmapPolicy: 'local', kmapHook: 'on' },
+    'rfc-v2': RFC_V2,
+    'rfc-v3': { ...RFC_V2, kmapPolicy: 'global', kmapVariant: 'thread' },
+    v7: { ...RFC_V2, kmapPolicy: 'flagged', kmapVariant: 'local' },
+    v10: { ...RFC_V2, kmapPolicy: 'unsupported', kmapVariant: 'local' },
+    reference: { ...RFC_V2, kmapPolicy: 'local', kmapVariant: 'local' },
   },
-  values: { kmapPolicy: ['grant', 'local'], kmapHook: ['on', 'off'] },
+  values: {
+    kmapPolicy: ['grant', 'local', 'global', 'flagged', 'unsupported'],
+    kmapVariant: ['none', 'thread', 'local'],
+    kmapHook: ['on', 'off'],
+    kmapMightSleep: ['checked', 'unchecked'],
+    highmem: ['n', 'y'],
+  },
   repairs: { 'D-11': { kmapPolicy: 'local' } },
-  sabotages: { 'kmap-hook-removed': { kmapHook: 'off' } },
+  sabotages: {
+    'kmap-hook-removed': { kmapHook: 'off' },
+    'kmap-sleep-unchecked': { kmapMightSleep: 'unchecked' },
+  },
 };

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
-// kmap, kunmap, kmap_atomic, kunmap_atomic on 64-bit. [PATCH 13/17] kmap: Add stray write protection for
+// kmap, kunmap, kmap_atomic, kmap_local_page on 64-bit. [PATCH 13/17] kmap: Add stray write protection for
 // device pages, include/linux/highmem.h
 
-import { type Kernel, type KernelModule, PAGE_OFFSET } from '@pkslab/kernel';
+import { EOPNOTSUPP, type Kernel, KernelError, PAGE_OFFSET } from '@pkslab/kernel';
 import { type DevAccess, memremap, type Pagemaps } from '@pkslab/memremap';
 import { PAGE_SIZE } from '@pkslab/x86-cpu';
-import { kmapChoices } from './choices.ts';
-import { MapOwners } from './map-owners.ts';
+import { MapOwners, Popped } from './map-owners.ts';
+
+/** Context of a map by {@link Kmap.kmap}, which may sleep. */
+const TASK_CONTEXT = 0;
 
 /**
  * Short-term mappings of pages, which are named by their pfn (physical address / 4096).
@@ -14,11 +16,13 @@ import { MapOwners } from './map-owners.ts';
  * Get it with `kernel.module(kmap)`. [PATCH 13/17] kmap: Add stray write protection for device pages
  */
 export class Kmap {
-  private readonly kernel: Kernel;
+  protected readonly kernel: Kernel;
   /** Null where kmap enables nothing. */
-  private readonly pagemaps: Pagemaps | null;
-  private readonly access: DevAccess;
+  protected readonly pagemaps: Pagemaps | null;
+  protected readonly access: DevAccess;
   private readonly owners: MapOwners | null;
+  private readonly sleepChecked: boolean;
+  private readonly hasLocal: boolean;
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
@@ -26,12 +30,15 @@ export class Kmap {
     this.pagemaps = kernel.choice('kmapHook') === 'on' ? pagemaps : null;
     this.access = access;
     this.owners = kernel.choice('kmapPolicy') === 'local' ? new MapOwners(kernel) : null;
+    this.sleepChecked = kernel.choice('kmapMightSleep') === 'checked';
+    this.hasLocal = kernel.choice('kmapVariant') === 'local';
   }
 
   /**
    * kmap: the page's address, usable until {@link kunmap}, by the task that mapped it. May sleep. Nests.
    *
-   * Use it around each touch of a page that may be device memory.
+   * Use it around each touch of a page that may be device memory. Under `v7` and `v10` it gives no access to
+   * protected pages: use {@link kmapLocalPage} there.
    *
    * @example
    * const kernel = boot({ modules: [pksCore, memremap, kmap] });
@@ -46,7 +53,8 @@ export class Kmap {
    * kernel.call(() => kernel.machine.tryStore32(address, 1)); // => true: refused again
    */
   kmap(pfn: number): number {
-    this.enableAccess(pfn);
+    if (this.sleepChecked) this.kernel.oops.mightSleep();
+    this.enableAccess(pfn, TASK_CONTEXT);
     return PAGE_OFFSET + pfn * PAGE_SIZE;
   }
 
@@ -64,48 +72,97 @@ export class Kmap {
     const { preempt, tasks } = this.kernel;
     preempt.disable();
     tasks.pagefaultDisabled.add(tasks.current, 1);
-    this.enableAccess(pfn);
-    return PAGE_OFFSET + pfn * PAGE_SIZE;
+    this.enableHere(pfn);
+    return this.atomicAddress(pfn);
   }
 
   /** kunmap_atomic: takes the address, as the macro does. */
   kunmapAtomic(address: number): void {
     const { preempt, tasks } = this.kernel;
-    this.disableAccess(Math.floor((address - PAGE_OFFSET) / PAGE_SIZE));
+    this.disableAccess(this.pageOf(address));
+    this.endAtomic(address);
     tasks.pagefaultDisabled.add(tasks.current, -1);
     preempt.enable();
   }
 
+  /**
+   * kmap_local_page: the page's address, for the context that mapped it and nobody else. Any context; the
+   * caller may be preempted and may migrate. Maps end in reverse order.
+   *
+   * Use it in new code in place of kmap and kmap_atomic. V7 on, and `reference`
+   *
+   * @throws {KernelError} EOPNOTSUPP in a revision that is older than Linux 5.11.
+   * @example
+   * const kernel = boot({ modules: [pksCore, memremap, kmap] });
+   * const maps = kernel.module(kmap);
+   * const address = kernel.call(() => maps.kmapLocalPage(0x1000));
+   * kernel.call(() => maps.kunmapLocal(address));
+   */
+  kmapLocalPage(pfn: number): number {
+    this.#checkLocal('kmap_local_page');
+    this.enableHere(pfn);
+    return PAGE_OFFSET + pfn * PAGE_SIZE;
+  }
+
+  /** kunmap_local: takes the address. Out of order it is reported under `reference`. */
+  kunmapLocal(address: number): void {
+    this.#checkLocal('kunmap_local');
+    const pfn = this.pageOf(address);
+    if (this.disableAccess(pfn) !== Popped.outOfOrder) return;
+    this.kernel.oops.warn(`kmap: kunmap_local of pfn 0x${pfn.toString(16)} out of order`);
+  }
+
+  /** kmap_thread: {@link kmap} for the calling task alone. RFC PKS/PMEM, and no other revision */
+  kmapThread(_pfn: number): number {
+    throw this.#absent('kmap_thread');
+  }
+
+  /** kunmap_thread: ends a {@link kmapThread} of the page. */
+  kunmapThread(_pfn: number): void {
+    throw this.#absent('kunmap_thread');
+  }
+
+  #checkLocal(name: string): void {
+    if (!this.hasLocal) throw this.#absent(name);
+  }
+
+  #absent(name: string): KernelError {
+    return new KernelError(EOPNOTSUPP, `${name}: revision ${this.kernel.revision} has none`);
+  }
+
+  /** enable_access, in a context that is looked up only where it is kept. */
+  protected enableHere(pfn: number): void {
+    this.enableAccess(pfn, this.owners === null ? TASK_CONTEXT : this.owners.context());
+  }
+
   /** enable_access */
-  private enableAccess(pfn: number): void {
+  protected enableAccess(pfn: number, context: number): void {
     if (this.pagemaps === null || !this.pagemaps.pageIsAccessProtected(pfn)) return;
-    this.owners?.push(pfn);
+    this.owners?.push(pfn, context);
     this.access.enable();
   }
 
-  /** disable_access */
-  private disableAccess(pfn: number): void {
-    if (this.pagemaps === null || !this.pagemaps.pageIsAccessProtected(pfn)) return;
+  /** disable_access; what is known of the map that ends. */
+  protected disableAccess(pfn: number): Popped {
+    if (this.pagemaps === null || !this.pagemaps.pageIsAccessProtected(pfn)) return Popped.last;
     // A surplus kunmap has no map to forget.
-    if (this.access.disable()) this.owners?.pop();
+    if (!this.access.disable() || this.owners === null) return Popped.last;
+    const popped = this.owners.pop(pfn);
+    if (popped === Popped.notMapped) {
+      this.kernel.oops.warn(`kmap: kunmap of pfn 0x${pfn.toString(16)}, which is not mapped here`);
+    }
+    return popped;
   }
-}
 
-/**
- * kmap as a boot module; needs memremap.
- *
- * @example
- * const kernel = boot({ modules: [pksCore, memremap, kmap] });
- * kernel.choice('kmapPolicy'); // => 'local'
- */
-export const kmap: KernelModule<Kmap> = {
-  name: 'kmap',
-  ...kmapChoices,
-  symbols: {
-    'Kmap.kmapAtomic': 'kmap_atomic',
-    'Kmap.kunmapAtomic': 'kunmap_atomic',
-    'Kmap.disableAccess': 'disable_access',
-    'Kmap.enableAccess': 'enable_access',
-  },
-  create: (kernel) => new Kmap(kernel),
-};
+  /** kmap_to_page */
+  protected pageOf(address: number): number {
+    return Math.floor((address - PAGE_OFFSET) / PAGE_SIZE);
+  }
+
+  protected atomicAddress(pfn: number): number {
+    return PAGE_OFFSET + pfn * PAGE_SIZE;
+  }
+
+  /** kunmap_atomic_high: nothing where every page has an address of its own. */
+  protected endAtomic(_address: number): void {}
+}

@@ -42,7 +42,10 @@ function workload(stack: Stack): () => number {
   const stray = (): void => expectRefused(-0x7780_0000_0000 + PFN * 4096, true);
   const handler = (): void => {
     stray();
-    section(PFN + 9);
+    const mapped = kmap.kmapAtomic(PFN + 9);
+    expectRefused(mapped, false);
+    kmap.kunmapAtomic(mapped);
+    expectRefused(mapped, true);
   };
   kernel.entry.requestIrq(0x20, handler);
   kernel.entry.registerNmi(handler);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-import { type BootOptions, PAGE_OFFSET, TaskKilled } from '@pkslab/kernel';
+import { type BootOptions, PAGE_OFFSET, type Runner, TaskKilled } from '@pkslab/kernel';
 import { describe, expect, it } from 'vitest';
+import { atBoundary } from '../../../scripts/testing/boundaries.ts';
 import { PFN, RAM_PFN, reported, withDevice } from './support.ts';
 
 describe('kmap', () => {
@@ -50,28 +51,6 @@ describe('kmap', () => {
       return [other, ref];
     });
     expect([opened, count]).toEqual([true, 0]);
-  });
-
-  it('has its hook where the patch has it: last in kmap, first in kunmap', () => {
-    const { kernel, kmap } = withDevice();
-    const names = (call: () => unknown): string[] => {
-      const seen: string[] = [];
-      kernel.runner.attach({
-        boundary(_runner, _kind, column) {
-          seen.push(kernel.machine.columns[column]?.field.name ?? '');
-        },
-      });
-      kernel.call(call);
-      kernel.runner.attach(null);
-      return seen;
-    };
-    const mapped = names(() => kmap.kmapAtomic(PFN));
-    const unmapped = names(() => kmap.kunmapAtomic(PAGE_OFFSET + PFN * 4096));
-    const hook = 'dev_protection_static_key.text';
-    // preempt_disable, pagefault_disable, then the hook; and the mirror image.
-    expect(mapped.slice(0, 3)).toEqual(['__preempt_count', 'task.pagefault_disabled', hook]);
-    expect(unmapped[0]).toBe(hook);
-    expect(unmapped.slice(-2)).toEqual(['task.pagefault_disabled', '__preempt_count']);
   });
 });
 
@@ -126,6 +105,30 @@ describe('unbalanced use', () => {
     kernel.call(() => kernel.spawn('leaky', () => kmap.kmap(PFN)));
     kernel.run();
     expect(reported(kernel)).toContain('memremap: dev_page_access_ref is 1 at exit');
+  });
+});
+
+describe('kmap in a handler', () => {
+  const inHandler = (options: BootOptions): readonly string[] => {
+    const { kernel, kmap } = withDevice(options);
+    kernel.entry.requestIrq(0x20, () => {
+      kmap.kmap(RAM_PFN);
+      kmap.kunmap(RAM_PFN);
+    });
+    kernel.runner.attach(atBoundary<Runner>(1, (runner) => runner.interrupt(0x20)));
+    kernel.call(() => kernel.machine.load32(PAGE_OFFSET));
+    kernel.runner.attach(null);
+    return reported(kernel).filter((line) => line.startsWith('BUG'));
+  };
+
+  it('is reported, since it may sleep', () => {
+    const line = 'BUG: sleeping function called from invalid context';
+    expect(inHandler({})[0]).toContain(line);
+    expect(inHandler({ revision: 'v10' })[0]).toContain(line);
+  });
+
+  it('goes unnoticed with kmap-sleep-unchecked', () => {
+    expect(inHandler({ sabotages: ['kmap-sleep-unchecked'] })).toEqual([]);
   });
 });
 

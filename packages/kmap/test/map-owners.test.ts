@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { type BootOptions, type Runner, TaskKilled } from '@pkslab/kernel';
+import { type BootOptions, type Kernel, type Runner, TaskKilled } from '@pkslab/kernel';
 import { describe, expect, it } from 'vitest';
 import { atBoundary } from '../../../scripts/testing/boundaries.ts';
 import { PFN, RAM_PFN, reported, withDevice } from './support.ts';
@@ -63,7 +63,62 @@ describe('what is not a handed-over address', () => {
     expect(reported(kernel).join()).not.toContain('kmap:');
   });
 
-  it('a store by a handler in the section of the task that it interrupts is refused without a WARN', () => {
+  it('a store by a handler that has the page mapped itself is no use of another context', () => {
+    const { kernel, kmap } = withDevice();
+    const seen = kernel.machine.column({ name: 'seen', type: 'u32', initial: 0, per: 'global' });
+    kernel.entry.requestIrq(0x20, () => {
+      const address = kmap.kmapAtomic(PFN);
+      seen.set(0, kernel.machine.tryStore32(address, 1) ? 1 : 2);
+      kmap.kunmapAtomic(address);
+    });
+    kernel.call(() => kmap.kmap(PFN));
+    kernel.runner.attach(atBoundary<Runner>(1, (runner) => runner.interrupt(0x20)));
+    kernel.call(() => kernel.machine.load32(kmap.kmap(RAM_PFN)));
+    kernel.runner.attach(null);
+    expect(seen.values[0]).toBe(2);
+    expect(reported(kernel)).toEqual([]);
+  });
+});
+
+describe('maps that end out of order', () => {
+  const used = (kernel: Kernel, pfn: number): string | undefined => {
+    const before = kernel.dmesg.length;
+    kernel.call(() =>
+      kernel.spawn('other', () => {
+        kernel.machine.tryStore32(-0x7780_0000_0000 + pfn * 4096, 1);
+      }),
+    );
+    kernel.run();
+    return kernel.dmesg.slice(before).find((line) => line.startsWith('kmap:'));
+  };
+
+  it('leave the names of those that stay right', () => {
+    const { kernel, kmap } = withDevice();
+    kernel.call(() => {
+      for (let i = 0; i < 3; i++) kmap.kmap(PFN + i);
+      kmap.kunmap(PFN);
+    });
+    expect(used(kernel, PFN)).toBeUndefined();
+    expect(used(kernel, PFN + 1)).toContain('mapped by host (task 1), used by other');
+    expect(used(kernel, PFN + 2)).toContain('mapped by host (task 1), used by other');
+    kernel.call(() => kmap.kunmap(PFN + 2));
+    expect(used(kernel, PFN + 2)).toBeUndefined();
+    expect(used(kernel, PFN + 1)).toContain('mapped by host');
+  });
+
+  it('are reported where the page was never mapped', () => {
+    const { kernel, kmap } = withDevice();
+    kernel.call(() => {
+      kmap.kmap(PFN);
+      kmap.kunmap(PFN + 7);
+    });
+    expect(reported(kernel)).toContain('kmap: kunmap of pfn 0x100007, which is not mapped here');
+    expect(used(kernel, PFN)).toBeUndefined();
+  });
+});
+
+describe('a key fault', () => {
+  it('by a handler in the section of the task that it interrupts is refused with a WARN that names both contexts', () => {
     const { kernel, kmap } = withDevice();
     const address = -0x7780_0000_0000 + PFN * 4096;
     const seen = kernel.machine.column({ name: 'seen', type: 'u32', initial: 0, per: 'global' });
@@ -75,7 +130,9 @@ describe('what is not a handed-over address', () => {
     kernel.call(() => kernel.machine.load32(kmap.kmap(RAM_PFN)));
     kernel.runner.attach(null);
     expect(seen.values[0]).toBe(1);
-    expect(reported(kernel)).toEqual([]);
+    expect(reported(kernel)).toContain(
+      'kmap: address of pfn 0x100000, mapped by host (task 1), used by an interrupt handler over host (task 1)',
+    );
   });
 
   it('an address after its kunmap has no owner any more', () => {
