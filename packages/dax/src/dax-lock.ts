@@ -28,7 +28,8 @@ export class DaxLock {
     this.#access = kernel.module(memremap).access;
     this.#srcu = kernel.srcu('dax_srcu');
     this.#held = kernel.machine.column(heldField);
-    this.#grants = kernel.choice('daxLockGrant') === 'on';
+    this.#grants =
+      kernel.choice('daxLockGrant') === 'on' && kernel.choice('daxGrant') === 'lockScope';
     const unlock: Readonly<Record<DaxUnlockOrder, (id: number) => void>> = {
       posted: (id) => this.#unlockPosted(id),
       mirrored: (id) => this.#unlockMirrored(id),

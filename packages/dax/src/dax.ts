@@ -11,17 +11,21 @@ import {
   KernelError,
   type KernelModule,
 } from '@pkslab/kernel';
+import type { Pagemap } from '@pkslab/memremap';
 import { type Column, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { daxChoices } from './choices.ts';
+import { DaxGrant } from './dax-grant.ts';
 import { DaxLock } from './dax-lock.ts';
 import {
   DAX_DEVICES_MAX,
   DAXDEV_ALIVE,
   DAXDEV_WRITE_CACHE,
   DaxDevice,
+  type DaxDeviceCells,
   type DaxOperations,
   type DirectAccess,
   daxFlagsField,
+  daxPagemapField,
   daxUsedField,
 } from './device.ts';
 import { FsdaxSupport } from './fsdax-supported.ts';
@@ -47,7 +51,8 @@ export class Dax {
   readonly zeroPfn: number;
   readonly #kernel: Kernel;
   readonly #lock: DaxLock;
-  readonly #flags: Column;
+  readonly #grant: DaxGrant;
+  readonly #cells: DaxDeviceCells;
   readonly #used: Column;
   readonly #devices: (DaxDevice | undefined)[] = [];
   readonly #support: FsdaxSupport;
@@ -57,7 +62,12 @@ export class Dax {
     this.#kernel = kernel;
     this.zeroPfn = kernel.mm.allocPage() / PAGE_SIZE;
     this.#lock = new DaxLock(kernel);
-    this.#flags = kernel.machine.column(daxFlagsField);
+    this.#grant = new DaxGrant(kernel);
+    const { machine } = kernel;
+    this.#cells = {
+      flags: machine.column(daxFlagsField),
+      pagemap: machine.column(daxPagemapField),
+    };
     this.#used = kernel.machine.column(daxUsedField);
     this.#support = new FsdaxSupport(kernel, this);
     this.#killWaits = kernel.choice('daxKill') === 'waits';
@@ -90,12 +100,43 @@ export class Dax {
   allocDax({ name, operations }: DaxRequest): DaxDevice {
     for (let id = 0; id < DAX_DEVICES_MAX; id++) {
       if (this.#used.exchange(id, 1) !== 0) continue;
-      const device = new DaxDevice(id, name, operations, this.#flags);
+      const device = new DaxDevice(id, name, operations, this.#cells);
       this.#devices[id] = device;
-      this.#flags.set(id, (1 << DAXDEV_ALIVE) | (1 << DAXDEV_WRITE_CACHE));
+      this.#cells.pagemap.set(id, 0);
+      this.#cells.flags.set(id, (1 << DAXDEV_ALIVE) | (1 << DAXDEV_WRITE_CACHE));
       return device;
     }
     throw new KernelError(ENOSPC, `alloc_dax: all ${DAX_DEVICES_MAX} dax devices are in use`);
+  }
+
+  /** set_dax_pgmap: tells a device which page map its memory has. V9 on */
+  setPagemap(device: DaxDevice, { id }: Pagemap): void {
+    this.#cells.pagemap.set(device.id, id + 1);
+  }
+
+  /** dax_map_protected: whether its memory needs {@link setReadwrite}; false for a dead device. V7 on */
+  mapProtected(device: DaxDevice): boolean {
+    return this.#grant.mapProtected(device);
+  }
+
+  /**
+   * dax_set_readwrite (V7: dax_mk_readwrite): the calling context may touch the device's memory until
+   * {@link setNoaccess}.
+   *
+   * Use it around each touch, under the lock. Nothing where the lock itself opens access (`daxGrant`).
+   */
+  setReadwrite(device: DaxDevice): void {
+    this.#grant.setReadwrite(device);
+  }
+
+  /** dax_set_noaccess (V7: dax_mk_noaccess). */
+  setNoaccess(device: DaxDevice): void {
+    this.#grant.setNoaccess(device);
+  }
+
+  /** Whether access is open around each touch only, and not as long as the lock is held. */
+  get accessScope(): boolean {
+    return this.#grant.perAccess;
   }
 
   /** dax_get_by_host: the live device of a name, or null. */

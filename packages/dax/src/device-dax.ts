@@ -3,13 +3,7 @@
 // [PATCH 16/17] [dax|pmem]: Enable stray write protection
 
 import { EINVAL, type Kernel, KernelError } from '@pkslab/kernel';
-import {
-  MemoryType,
-  memremap,
-  type Pagemap,
-  type Pagemaps,
-  PGMAP_PROT_ENABLED,
-} from '@pkslab/memremap';
+import { MemoryType, memremap, type Pagemap, type Pagemaps } from '@pkslab/memremap';
 import { LARGE_PAGE_SIZE, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { type Dax, dax } from './dax.ts';
 import { DAXDEV_ALIVE, type DaxDevice } from './device.ts';
@@ -105,7 +99,8 @@ export function devDaxProbe(kernel: Kernel, request: DevDaxRequest): DevDax {
   const core = kernel.module(dax);
   const { pagemaps } = kernel.module(memremap);
   const type = MemoryType.devDax;
-  const pagemap = pagemaps.memremapPages({ physical, size, type, flags: PGMAP_PROT_ENABLED });
+  const flags = pagemaps.protectionFlags;
+  const pagemap = pagemaps.memremapPages({ physical, size, type, flags });
   // Nobody but its own faults reaches the memory of a device-dax.
   const operations = {
     directAccess: () => -EINVAL,
@@ -114,5 +109,6 @@ export function devDaxProbe(kernel: Kernel, request: DevDaxRequest): DevDax {
     zeroPageRange: () => -EINVAL,
   };
   const device = core.allocDax({ name, operations });
+  core.setPagemap(device, pagemap);
   return new DevDax({ name, physical, size, alignment }, device, pagemap, core);
 }

@@ -30,6 +30,15 @@ export const daxUsedField: FieldDefinition = {
   count: DAX_DEVICES_MAX,
 };
 
+/** dax_device.pgmap: the page map of its memory, plus 1; 0 for none. V9 on */
+export const daxPagemapField: FieldDefinition = {
+  name: 'dax_device.pgmap',
+  type: 'u8',
+  initial: 0,
+  per: 'object',
+  count: DAX_DEVICES_MAX,
+};
+
 /** Where pages of a device are: for use under dax_read_lock only. */
 export interface DirectAccess {
   /** Kernel address of the first page. */
@@ -47,6 +56,16 @@ export interface DaxOperations {
   copyFromIter(pgoff: number, address: number, bytes: number, iter: IovIter): number;
   copyToIter(pgoff: number, address: number, bytes: number, iter: IovIter): number;
   zeroPageRange(pgoff: number, nrPages: number): number;
+  /** map_protected, mk_readwrite, mk_noaccess: V7's, of a driver whose memory may be protected. */
+  mapProtected?(): boolean;
+  mkReadwrite?(): void;
+  mkNoaccess?(): void;
+}
+
+/** The columns of all devices. */
+export interface DaxDeviceCells {
+  readonly flags: Column;
+  readonly pagemap: Column;
 }
 
 /** struct dax_device: a view of one slot; all that changes is in cells. */
@@ -55,12 +74,19 @@ export class DaxDevice {
   readonly name: string;
   readonly operations: DaxOperations;
   readonly #flags: Column;
+  readonly #pagemap: Column;
 
-  constructor(id: number, name: string, operations: DaxOperations, flags: Column) {
+  constructor(id: number, name: string, operations: DaxOperations, cells: DaxDeviceCells) {
     this.id = id;
     this.name = name;
     this.operations = operations;
-    this.#flags = flags;
+    this.#flags = cells.flags;
+    this.#pagemap = cells.pagemap;
+  }
+
+  /** The number of the page map that `setPagemap` gave it; −1 for none. */
+  get pagemap(): number {
+    return this.#pagemap.get(this.id) - 1;
   }
 
   /** test_bit of the device's flags. */

@@ -101,9 +101,12 @@ export class Fsdax {
     if (typeof found === 'number') return found;
     const length = Math.min(bytes, found.pages * PAGE_SIZE - within);
     const address = found.address + within;
-    return write
+    this.#dax.setReadwrite(iomap.device);
+    const copied = write
       ? this.#dax.copyFromIter(iomap.device, pgoff, address, length, iter)
       : this.#dax.copyToIter(iomap.device, pgoff, address, length, iter);
+    this.#dax.setNoaccess(iomap.device);
+    return copied;
   }
 
   /** dax_iomap_zero: zeroes part of a page; a whole one is the driver's business. */
@@ -124,8 +127,10 @@ export class Fsdax {
     const found = this.#dax.directAccess(device, pgoff, 1);
     if (typeof found === 'number') return found;
     if (within + size > PAGE_SIZE) return -EINVAL;
+    this.#dax.setReadwrite(device);
     this.#machine.fill(found.address + within, 0, size);
     this.#dax.flush(device, found.address + within, size);
+    this.#dax.setNoaccess(device);
     return 0;
   }
 
@@ -160,7 +165,9 @@ export class Fsdax {
       return found;
     }
     const page = this.#kmap.kmapAtomic(to);
+    this.#dax.setReadwrite(device);
     this.#machine.copy(page, found.address, PAGE_SIZE);
+    this.#dax.setNoaccess(device);
     this.#kmap.kunmapAtomic(page);
     this.#dax.readUnlock(id);
     return 0;
@@ -200,7 +207,8 @@ export class Fsdax {
   /**
    * dax_writeback_one: writes back the lines of pages that user mappings dirtied.
    *
-   * CLWB is checked as a read: as posted, nothing opens access here, and a protected page is refused (D-25).
+   * CLWB is checked as a read: as posted until V7, nothing opens access here, and a protected page is refused
+   * (D-25).
    */
   writebackOne(device: DaxDevice, address: number, pages: number): void {
     if (!this.#writebackGrant) {
@@ -208,7 +216,9 @@ export class Fsdax {
       return;
     }
     const id = this.#dax.readLock();
+    this.#dax.setReadwrite(device);
     this.#dax.flush(device, address, pages * PAGE_SIZE);
+    this.#dax.setNoaccess(device);
     this.#dax.readUnlock(id);
   }
 }

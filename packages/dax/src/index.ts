@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-export { type DaxUnlockOrder, daxChoices } from './choices.ts';
+export { type DaxUnlockOrder, daxChoices, type WritecacheMap } from './choices.ts';
 export { Dax, type DaxRequest, dax } from './dax.ts';
 export {
   DAX_DEVICES_MAX,
@@ -8,6 +8,7 @@ export {
   DAXDEV_SYNC,
   DAXDEV_WRITE_CACHE,
   DaxDevice,
+  type DaxDeviceCells,
   type DaxOperations,
   type DirectAccess,
 } from './device.ts';
@@ -27,3 +28,4 @@ export {
   type IomapType,
 } from './iomap.ts';
 export { IovIter } from './iov-iter.ts';
+export { Writecache } from './writecache.ts';

@@ -36,13 +36,17 @@ export function rig(options: BootOptions = {}, badPage = -1): Rig {
     }),
   );
   const core = kernel.module(dax);
-  const operations = plainOperations(kernel, pagemap.address, badPage);
+  const operations = plainOperations(kernel, pagemap, badPage);
   const device = kernel.call(() => core.allocDax({ name: 'pmem0', operations }));
+  kernel.call(() => core.setPagemap(device, pagemap));
   return { kernel, core, device, pagemap, written };
 }
 
-function plainOperations(kernel: Kernel, address: number, badPage: number): DaxOperations {
+function plainOperations(kernel: Kernel, pagemap: Pagemap, badPage: number): DaxOperations {
   const { machine } = kernel;
+  const { address, id } = pagemap;
+  const { access, pagemaps } = kernel.module(memremap);
+  const flagged = (): boolean => (pagemaps.flags.get(id) & PGMAP_PROT_ENABLED) !== 0;
   return {
     directAccess: (pgoff, nrPages) => {
       if (pgoff < 0 || pgoff >= PAGES) return -ERANGE;
@@ -56,6 +60,9 @@ function plainOperations(kernel: Kernel, address: number, badPage: number): DaxO
       machine.fill(address + pgoff * PAGE_SIZE, 0, nrPages * PAGE_SIZE);
       return 0;
     },
+    mapProtected: () => flagged(),
+    mkReadwrite: () => void access.enable(),
+    mkNoaccess: () => void access.disable(),
   };
 }
 
