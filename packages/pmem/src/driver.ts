@@ -14,11 +14,11 @@ import {
 } from '@pkslab/kernel';
 import { kmap } from '@pkslab/kmap';
 import {
+  type DevAccess,
   MemoryType,
   memremap,
   type Pagemap,
   type Pagemaps,
-  PGMAP_PROT_ENABLED,
 } from '@pkslab/memremap';
 import { type Column, LARGE_PAGE_SIZE, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { BadBlocks } from './bad-blocks.ts';
@@ -59,16 +59,18 @@ export interface DevDaxAttachRequest {
 export class PmemDriver {
   readonly #kernel: Kernel;
   readonly #dax: Dax;
+  readonly #access: DevAccess;
   readonly #pagemaps: Pagemaps;
   readonly #parts: PmemParts;
   readonly #used: Column;
-  readonly #flags: number;
+  readonly #protects: boolean;
   readonly #detachOrder: DetachOrder;
 
   constructor(kernel: Kernel) {
     const { machine } = kernel;
     this.#kernel = kernel;
     this.#dax = kernel.module(dax);
+    this.#access = kernel.module(memremap).access;
     this.#pagemaps = kernel.module(memremap).pagemaps;
     const badBlocks = new BadBlocks(kernel, PMEM_DEVICES_MAX);
     this.#parts = {
@@ -88,7 +90,7 @@ export class PmemDriver {
       per: 'object',
       count: PMEM_DEVICES_MAX,
     });
-    this.#flags = kernel.choice('pmemProtection') === 'set' ? PGMAP_PROT_ENABLED : 0;
+    this.#protects = kernel.choice('pmemProtection') === 'set';
     this.#detachOrder = kernel.choice('detachOrder') as DetachOrder;
   }
 
@@ -124,8 +126,10 @@ export class PmemDriver {
     const readOnly = request.readOnly ?? media.readOnly ?? false;
     const queue = queues.create(id);
     const identity = { id, name, size: media.size, physical, pagemap, readOnly, queue };
-    const operations = this.#operations({ id, address: pagemap.address }, identity);
-    const device = new PmemDevice(identity, this.#dax.allocDax({ name, operations }), this.#parts);
+    const operations = this.#operations({ id, address: pagemap.address, pagemap }, identity);
+    const daxDevice = this.#dax.allocDax({ name, operations });
+    if (pagemap.id >= 0) this.#dax.setPagemap(daxDevice, pagemap);
+    const device = new PmemDevice(identity, daxDevice, this.#parts);
     this.#kernel.print(`${name}: detected capacity change from 0 to ${media.size}`);
     return device;
   }
@@ -180,7 +184,7 @@ export class PmemDriver {
       mm.map(address, physical, size, PAGE_KERNEL_PROT);
       return { id: -1, address, pkey: 0 };
     }
-    const flags = this.#flags;
+    const flags = this.#protects ? this.#pagemaps.protectionFlags : 0;
     return this.#pagemaps.memremapPages({ physical, size, type: MemoryType.fsDax, flags });
   }
 
@@ -206,6 +210,9 @@ export class PmemDriver {
         queues.exit(target.id);
         return status;
       },
+      mapProtected: () => target.pagemap.pkey !== 0,
+      mkReadwrite: () => void this.#access.enable(),
+      mkNoaccess: () => void this.#access.disable(),
     };
   }
 

@@ -3,29 +3,38 @@
 // for pmem->virt_addr
 
 import { EIO, type Kernel } from '@pkslab/kernel';
-import { type DevAccess, memremap } from '@pkslab/memremap';
+import { type DevAccess, memremap, type Pagemap } from '@pkslab/memremap';
 import { EXTABLE, type Machine } from '@pkslab/x86-cpu';
 import { type BadBlocks, SECTOR_SIZE } from './bad-blocks.ts';
+import type { PmemGrant } from './choices.ts';
 
 /** Where the device is mapped, and which list of bad blocks is its. */
 export interface Target {
   readonly id: number;
   /** virt_addr */
   readonly address: number;
+  readonly pagemap: Pagemap;
 }
+
+/** Whether the driver opens access for a device, by `pmemGrant`. */
+const GRANTS: Readonly<Record<PmemGrant, (target: Target) => boolean>> = Object.freeze({
+  on: () => true,
+  flagged: ({ pagemap }: Target) => pagemap.pkey !== 0,
+  off: () => false,
+});
 
 export class Transfer {
   readonly #machine: Machine;
   readonly #access: DevAccess;
   readonly #badBlocks: BadBlocks;
-  readonly #grants: boolean;
+  readonly #grants: (target: Target) => boolean;
   readonly #writesBack: boolean;
 
   constructor(kernel: Kernel, badBlocks: BadBlocks) {
     this.#machine = kernel.machine;
     this.#access = kernel.module(memremap).access;
     this.#badBlocks = badBlocks;
-    this.#grants = kernel.choice('pmemGrant') === 'on';
+    this.#grants = GRANTS[kernel.choice('pmemGrant') as PmemGrant];
     this.#writesBack = kernel.choice('writeBack') === 'done';
   }
 
@@ -43,25 +52,25 @@ export class Transfer {
    */
   read(target: Target, offset: number, into: Uint8Array, at: number, length: number): number {
     if (this.isBad(target.id, offset, length)) return -EIO;
-    if (this.#grants) this.#access.enable();
+    if (this.#grants(target)) this.#access.enable();
     const refused = this.#machine.copyOut(target.address + offset, into, at, length, EXTABLE);
-    if (this.#grants) this.#access.disable();
+    if (this.#grants(target)) this.#access.disable();
     return refused ? -EIO : 0;
   }
 
   /** pmem_do_read into kernel memory, a page of a bio that is mapped already. */
   readTo(target: Target, offset: number, to: number, length: number): number {
     if (this.isBad(target.id, offset, length)) return -EIO;
-    if (this.#grants) this.#access.enable();
+    if (this.#grants(target)) this.#access.enable();
     const refused = this.#machine.copy(to, target.address + offset, length, true);
-    if (this.#grants) this.#access.disable();
+    if (this.#grants(target)) this.#access.disable();
     return refused ? -EIO : 0;
   }
 
   /** pmem_do_write from a host buffer. */
   write(target: Target, offset: number, from: Uint8Array, at: number, length: number): number {
     const bad = this.isBad(target.id, offset, length);
-    if (this.#grants) this.#access.enable();
+    if (this.#grants(target)) this.#access.enable();
     this.#machine.copyIn(target.address + offset, from, at, length);
     let error = 0;
     if (bad) {
@@ -69,14 +78,14 @@ export class Transfer {
       this.#machine.copyIn(target.address + offset, from, at, length);
     }
     if (this.#writesBack) this.#machine.clwb(target.address + offset, length);
-    if (this.#grants) this.#access.disable();
+    if (this.#grants(target)) this.#access.disable();
     return error;
   }
 
   /** pmem_do_write from kernel memory. */
   writeFrom(target: Target, offset: number, from: number, length: number): number {
     const bad = this.isBad(target.id, offset, length);
-    if (this.#grants) this.#access.enable();
+    if (this.#grants(target)) this.#access.enable();
     this.#machine.copy(target.address + offset, from, length);
     let error = 0;
     if (bad) {
@@ -84,14 +93,14 @@ export class Transfer {
       this.#machine.copy(target.address + offset, from, length);
     }
     if (this.#writesBack) this.#machine.clwb(target.address + offset, length);
-    if (this.#grants) this.#access.disable();
+    if (this.#grants(target)) this.#access.disable();
     return error;
   }
 
   /** pmem_do_write of the zero page. */
   writeZeroes(target: Target, offset: number, length: number): number {
     const bad = this.isBad(target.id, offset, length);
-    if (this.#grants) this.#access.enable();
+    if (this.#grants(target)) this.#access.enable();
     this.#machine.fill(target.address + offset, 0, length);
     let error = 0;
     if (bad) {
@@ -99,7 +108,7 @@ export class Transfer {
       this.#machine.fill(target.address + offset, 0, length);
     }
     if (this.#writesBack) this.#machine.clwb(target.address + offset, length);
-    if (this.#grants) this.#access.disable();
+    if (this.#grants(target)) this.#access.disable();
     return error;
   }
 
