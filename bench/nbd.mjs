@@ -1,5 +1,4 @@
-// NBD through the whole protected path against `nbdkit memory`, both driven by fio in turn; and what protection
-// costs a request, in process.
+// NBD through the whole protected path against `nbdkit memory`, both driven by fio in turn.
 //
 // Rows against nbdkit compare requests a second, ours / theirs: higher is better (`atLeast`), and `a` and `b` are
 // the nanoseconds between two requests of each side.
@@ -11,17 +10,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { dax } from '@pkslab/dax';
-import { boot } from '@pkslab/kernel';
-import { kmap } from '@pkslab/kmap';
-import { memremap } from '@pkslab/memremap';
-import { pksCore } from '@pkslab/pks-core';
-import { memoryMedia, NbdSession, pmem } from '@pkslab/pmem';
-import { PmemExport } from '@pkslab/pmem/node';
-import { median, row, timePair } from './measure.mjs';
+import { median } from './measure.mjs';
 
 const SIZE = 256 * 1024 * 1024;
-const PAGE = 4096;
 const ROUNDS = 5;
 const SECONDS = 1;
 
@@ -40,10 +31,9 @@ const has = (program) => spawnSync(program, ['--version'], { stdio: 'ignore' }).
 /** Rows of the NBD benchmarks. */
 export async function nbdBenchmarks() {
   const missing = ['fio', 'nbdkit'].filter((program) => !has(program));
-  const rows = [protectedRequests('read'), protectedRequests('write')];
-  if (missing.length === 0) return [...(await againstNbdkit()), ...rows];
+  if (missing.length === 0) return againstNbdkit();
   const note = `not measured: no ${missing.join(' and no ')} (scripts/install-nbd-clients.sh)`;
-  return [{ name: 'NBD / nbdkit memory', note }, ...rows];
+  return [{ name: 'NBD / nbdkit memory', note }];
 }
 
 // ---- against nbdkit ----
@@ -123,49 +113,4 @@ function fio(socket, { rw, bs, iodepth }, seconds = SECONDS) {
   if (start < 0) throw new Error(`fio: ${stderr}`);
   const [job] = JSON.parse(stdout.slice(start)).jobs;
   return job.read.iops + job.write.iops;
-}
-
-// ---- protection on and off, without sockets ----
-
-/** 4 KiB requests through session, bio, driver and, on one side, PKRS. */
-function protectedRequests(operation) {
-  const [on, off] = [true, false].map((pks) => requests(operation, pks));
-  return row(`4 KiB NBD ${operation}, protection on / off`, timePair(on, off, 10_000, 61), 1.05);
-}
-
-function requests(operation, pks) {
-  const kernel = boot({ modules: [pksCore, memremap, kmap, dax, pmem], features: { pks } });
-  const media = memoryMedia(SIZE / 4);
-  const device = kernel.call(() => kernel.module(pmem).attachDisk({ media }));
-  const session = new NbdSession(new PmemExport({ kernel, device }), {
-    send: (_bytes, sent) => sent(),
-    resume: () => {},
-  });
-  session.pump();
-  session.receive(hello());
-  const head = Buffer.alloc(operation === 'write' ? 28 + PAGE : 28);
-  head.writeUInt32BE(0x25609513);
-  head.writeUInt16BE(operation === 'write' ? 1 : 0, 6);
-  head.writeUInt32BE(PAGE, 24);
-  const pages = SIZE / 4 / PAGE;
-  let x = 2463534242;
-  return (count) => {
-    for (let i = 0; i < count; i++) {
-      x ^= x << 13;
-      x ^= x >>> 17;
-      x ^= x << 5;
-      head.writeUInt32BE(((x >>> 0) % pages) * PAGE, 20);
-      session.receive(head);
-    }
-  };
-}
-
-/** The client's flags and NBD_OPT_GO for the default export. */
-function hello() {
-  const bytes = Buffer.alloc(4 + 16 + 6);
-  bytes.writeUInt32BE(3);
-  bytes.write('IHAVEOPT', 4);
-  bytes.writeUInt32BE(7, 12);
-  bytes.writeUInt32BE(6, 16);
-  return bytes;
 }

@@ -19,6 +19,8 @@ const MODULES = {
   memremap: { rows: 'memremapBenchmarks', processes: 1 },
   'x86-cpu': { rows: 'x86Benchmarks', processes: 1 },
   explore: { rows: 'exploreBenchmarks', processes: 1 },
+  protection: { rows: 'protectionBenchmarks', processes: 5 },
+  sqlite: { rows: 'sqliteBenchmarks', processes: 3 },
   nbd: { rows: 'nbdBenchmarks', processes: 1 },
 };
 

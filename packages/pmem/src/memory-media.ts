@@ -57,10 +57,8 @@ export class MemoryMedia implements Media {
     for (let done = 0; done < bytes.length; ) {
       const within = (offset + done) % EXTENT_SIZE;
       const part = Math.min(bytes.length - done, EXTENT_SIZE - within);
-      this.#extent(Math.floor((offset + done) / EXTENT_SIZE)).set(
-        bytes.subarray(done, done + part),
-        within,
-      );
+      const run = part === bytes.length ? bytes : bytes.subarray(done, done + part);
+      this.#extent(Math.floor((offset + done) / EXTENT_SIZE)).set(run, within);
       done += part;
     }
   }

@@ -23,9 +23,12 @@ export {
 } from './programme.ts';
 export { scenarios } from './scenarios/index.ts';
 export { type SmallStack, smallStack } from './scenarios/small-stack.ts';
+export { arrayDisk, type Disk } from './sqlite/disk.ts';
 export { IMAGE_SIZE_MIN, type ImageExtent, type Layout, layoutOf } from './sqlite/layout.ts';
 export { loadSqlite } from './sqlite/load.ts';
-export { ImageError } from './sqlite/volume.ts';
+export { StackDisk } from './sqlite/stack-disk.ts';
+export { DATABASE_NAME, installVolumeVfs, type VolumeVfs } from './sqlite/vfs.ts';
+export { ImageError, Volume, type VolumeFile } from './sqlite/volume.ts';
 export { bootStack, type Stack, type StackOptions, stackModules } from './stack.ts';
 export { StraysBeside } from './stray/beside.ts';
 export { type StrayContext, type StrayCounts, strayContexts, sumStrays } from './stray/kinds.ts';

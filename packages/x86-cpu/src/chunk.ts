@@ -36,6 +36,8 @@ export class Chunk {
   /** Lines written back by `clwb` and not yet fenced: a bit a line; persistent ranges only. */
   readonly pending: Int32Array | null;
   pendingLines = 0;
+  /** No line before this one is written back and not yet fenced. */
+  pendingFrom: number = LINES_PER_CHUNK;
 
   /** @param spare a chunk of a persistent range that is not used any more, to take its memory over */
   constructor(region: Region | null, index: number, spare?: Chunk) {
@@ -56,7 +58,7 @@ export class Region {
   readonly size: number;
   readonly backing: Backing;
   /** Indices of the chunks that have lines written back and not yet fenced. */
-  readonly pendingChunks: Set<number> = new Set();
+  readonly pendingChunks: number[] = [];
 
   constructor(base: number, size: number, backing: Backing) {
     this.base = base;
@@ -74,6 +76,18 @@ function bitmap(spare: Int32Array | null | undefined): Int32Array {
 export function linesOfWord(word: number, first: number, last: number): number {
   const from = word === first >>> 5 ? -1 << (first & 31) : -1;
   return word === last >>> 5 ? from & (-1 >>> (31 - (last & 31))) : from;
+}
+
+/** The first line from `line` on whose bit is set, or is not; at most the number of lines. */
+export function nextLine(bits: Int32Array, line: number, set: boolean): number {
+  const flip = set ? 0 : -1;
+  let word = line >>> 5;
+  let rest = ((bits[word] as number) ^ flip) & (-1 << (line & 31));
+  while (rest === 0) {
+    if (++word === WORDS_PER_CHUNK) return LINES_PER_CHUNK;
+    rest = (bits[word] as number) ^ flip;
+  }
+  return word * 32 + lowestBit(rest);
 }
 
 /** A line's bit. */

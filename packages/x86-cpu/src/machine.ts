@@ -7,7 +7,7 @@ import type { Chunk } from './chunk.ts';
 import { MachineCore } from './core.ts';
 import { EXTABLE, FIXED_UP, Op } from './operation.ts';
 import { INFO_FLAGS, INFO_STORE, TLB_MASK } from './tlb.ts';
-import { copyInPage, readInPage, writeInPage } from './transfer.ts';
+import { copyInPage, readInPage, writeBackInPage, writeInPage } from './transfer.ts';
 
 /**
  * A simulated x86-64 machine.
@@ -165,11 +165,13 @@ export class Machine extends MachineCore {
   }
 
   clwb(address: number, length: number): void {
+    if (this.hook === null && writeBackInPage(this, address, length)) return;
     this.operate(Op.clwb, address, length, 0, 0);
   }
 
   sfence(): void {
-    this.operate(Op.sfence, 0, 0, 0, 0);
+    if (this.hook === null) this.memory.fence();
+    else this.operate(Op.sfence, 0, 0, 0, 0);
   }
 
   // ---- registers ----

@@ -3,13 +3,13 @@
 
 import {
   type Backing,
-  bitOf,
   CHUNK_SIZE,
   Chunk,
   countBits,
   LINE_SIZE,
   LINES_PER_CHUNK,
   linesOfWord,
+  nextLine,
   Region,
 } from './chunk.ts';
 import { type Spill, spill, unspill } from './spill.ts';
@@ -102,7 +102,7 @@ export class PhysicalMemory {
       if (spill.region === region) this.#spilled.delete(index);
     }
     for (const chunk of [...this.#resident]) if (chunk.region === region) this.#forget(chunk);
-    region.pendingChunks.clear();
+    region.pendingChunks.length = 0;
   }
 
   /** Writes back every line of a region that was stored to, and fences: what the caches do in their own time. */
@@ -198,17 +198,21 @@ export class PhysicalMemory {
       const next = Math.min(end, (index + 1) * CHUNK_SIZE);
       // Lines of a chunk that is neither here nor spilled are clean.
       const chunk = this.#spilled.has(index) ? this.chunkAt(at) : (this.#chunks[index] ?? null);
-      if (chunk !== null && chunk.dirtyLines > 0) {
-        const first = (at - index * CHUNK_SIZE) >>> 6;
-        this.#writeBackLines(chunk, first, (next - 1 - index * CHUNK_SIZE) >>> 6);
-      }
+      if (chunk !== null) this.writeBackIn(chunk, at - index * CHUNK_SIZE, next - at);
       at = next;
     }
+  }
+
+  /** CLWB within a chunk that is in host memory. */
+  writeBackIn(chunk: Chunk, offset: number, length: number): void {
+    if (chunk.dirtyLines > 0)
+      this.#writeBackLines(chunk, offset >>> 6, (offset + length - 1) >>> 6);
   }
 
   #writeBackLines(chunk: Chunk, first: number, last: number): void {
     const { region, dirty, pending } = chunk;
     if (region === null || dirty === null || pending === null) return;
+    const listed = chunk.pendingLines > 0;
     for (let word = first >>> 5; word <= last >>> 5; word++) {
       const taken = (dirty[word] as number) & linesOfWord(word, first, last);
       if (taken === 0) continue;
@@ -218,18 +222,20 @@ export class PhysicalMemory {
       chunk.pendingLines += countBits(taken & ~(pending[word] as number));
       pending[word] = (pending[word] as number) | taken;
     }
-    if (chunk.pendingLines > 0) region.pendingChunks.add(chunk.index);
+    if (first < chunk.pendingFrom) chunk.pendingFrom = first;
+    if (!listed && chunk.pendingLines > 0) region.pendingChunks.push(chunk.index);
   }
 
   /** SFENCE: lines written back so far reach their media, neighbours in one write. */
   fence(): void {
     this.persistence?.fencing();
     for (const region of this.regions) {
-      if (region.pendingChunks.size === 0) continue;
-      const indices = [...region.pendingChunks].sort((a, b) => a - b);
-      for (const index of indices) {
-        this.#fenceChunk(region, this.chunkAt(index * CHUNK_SIZE));
-        region.pendingChunks.delete(index);
+      const { pendingChunks } = region;
+      if (pendingChunks.length > 1) pendingChunks.sort((a, b) => b - a);
+      // One that fails stays in the list, as do its lines.
+      for (let at = pendingChunks.length - 1; at >= 0; at--) {
+        this.#fenceChunk(region, this.chunkAt((pendingChunks[at] as number) * CHUNK_SIZE));
+        pendingChunks.pop();
       }
     }
   }
@@ -239,25 +245,17 @@ export class PhysicalMemory {
     const pending = chunk.pending;
     if (pending === null) return;
     const offset = chunk.index * CHUNK_SIZE - region.base;
-    for (let line = 0; chunk.pendingLines > 0; ) {
-      const word = pending[line >>> 5] as number;
-      if (word === 0) {
-        line = ((line >>> 5) + 1) * 32;
-        continue;
+    for (let line = chunk.pendingFrom; chunk.pendingLines > 0; ) {
+      const first = nextLine(pending, line, true);
+      const end = nextLine(pending, first, false);
+      const bytes = chunk.bytes.subarray(first * LINE_SIZE, end * LINE_SIZE);
+      region.backing.write(offset + first * LINE_SIZE, bytes);
+      for (let word = first >>> 5; word <= (end - 1) >>> 5; word++) {
+        pending[word] = (pending[word] as number) & ~linesOfWord(word, first, end - 1);
       }
-      if (bitOf(pending, line) === 0) {
-        line++;
-        continue;
-      }
-      let end = line + 1;
-      while (end < LINES_PER_CHUNK && bitOf(pending, end) === 1) end++;
-      const bytes = chunk.bytes.subarray(line * LINE_SIZE, end * LINE_SIZE);
-      region.backing.write(offset + line * LINE_SIZE, bytes);
-      for (let i = line; i < end; i++) {
-        pending[i >>> 5] = (pending[i >>> 5] as number) & ~(1 << (i & 31));
-      }
-      chunk.pendingLines -= end - line;
+      chunk.pendingLines -= end - first;
       line = end;
     }
+    chunk.pendingFrom = LINES_PER_CHUNK;
   }
 }

@@ -51,5 +51,6 @@ export function unspill(chunk: Chunk, { lines, states, bytes }: Spill): void {
     const state = states[i] as number;
     if ((state & 1) !== 0) chunk.dirtyLines += setBit(chunk.dirty, line);
     if ((state & 2) !== 0) chunk.pendingLines += setBit(chunk.pending, line);
+    chunk.pendingFrom = 0;
   }
 }

@@ -269,7 +269,17 @@ export function writeInPage(
   if (length <= 0 || (to & IN_PAGE) + length > PAGE || !mmu.hit(to, true)) return false;
   const chunk = mmu.chunk as Chunk;
   touch(state, chunk, mmu.offset, length);
-  chunk.bytes.set(source.subarray(at, at + length), mmu.offset);
+  // A view is not free to make.
+  const whole = at === 0 && length === source.length;
+  chunk.bytes.set(whole ? source : source.subarray(at, at + length), mmu.offset);
+  return true;
+}
+
+/** The common CLWB, within one page; false if it is another or misses the TLB. */
+export function writeBackInPage(state: ExecutingState, address: number, length: number): boolean {
+  const { mmu } = state;
+  if (length <= 0 || (address & IN_PAGE) + length > PAGE || !mmu.hit(address, false)) return false;
+  state.memory.writeBackIn(mmu.chunk as Chunk, mmu.offset, length);
   return true;
 }
 
