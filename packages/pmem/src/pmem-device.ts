@@ -114,11 +114,11 @@ export class PmemDevice {
     return status;
   }
 
-  /** nvdimm_flush: everything written so far is durable when it returns. */
+  /** nvdimm_flush: everything written so far is durable when it returns (unless the cache is `write through`). */
   flush(): number {
     const { queues } = this.#parts;
     if (!queues.enter(this.id, this.#queue)) return -ENODEV;
-    this.#nvdimmFlush();
+    this.#flushIfCached();
     queues.exit(this.id);
     return 0;
   }
@@ -138,7 +138,7 @@ export class PmemDevice {
     const { queues } = this.#parts;
     if (!queues.enter(this.id, this.#queue)) return -ENODEV;
     const flags = bio.flags ?? 0;
-    if ((flags & REQ_PREFLUSH) !== 0 || bio.operation === 'flush') this.#nvdimmFlush();
+    if ((flags & REQ_PREFLUSH) !== 0 || bio.operation === 'flush') this.#flushIfCached();
     let status = 0;
     let at = offset;
     for (const segment of bio.segments) {
@@ -146,9 +146,30 @@ export class PmemDevice {
       if (status !== 0) break;
       at += segment.length;
     }
-    if ((flags & REQ_FUA) !== 0) this.#nvdimmFlush();
+    if ((flags & REQ_FUA) !== 0) this.#flushIfCached();
     queues.exit(this.id);
     return status;
+  }
+
+  /**
+   * The attribute `queue/write_cache`: `write back\n`, or `write through\n`.
+   *
+   * @example
+   * device.writeCache; // => 'write back\n'
+   */
+  get writeCache(): string {
+    return this.#parts.queues.showWriteCache(this.id);
+  }
+
+  /**
+   * Writes to `queue/write_cache`: `write back`, or `write through` (`none` means it too), from which on the block
+   * layer takes PREFLUSH and FUA off bios, and nothing is flushed. What was written is durable then only if
+   * the platform saves its caches.
+   *
+   * @returns 0, or −EINVAL for another text.
+   */
+  storeWriteCache(text: string): number {
+    return this.#parts.queues.storeWriteCache(this.id, text);
   }
 
   /** The list of bad blocks, as the attribute `badblocks` shows it. */
@@ -180,9 +201,12 @@ export class PmemDevice {
     this.#parts.nvdimm.discard(this.id);
   }
 
-  #nvdimmFlush(): void {
-    if (this.#parts.fences) this.#parts.machine.sfence();
-    this.#parts.nvdimm.flush(this.id);
+  /** The block layer drops flushes of a queue without a write cache (generic_make_request_checks). */
+  #flushIfCached(): void {
+    const { queues, fences, machine, nvdimm } = this.#parts;
+    if (!queues.flushes(this.id)) return;
+    if (fences) machine.sfence();
+    nvdimm.flush(this.id);
   }
 
   #check(offset: number, length: number, buffer: Uint8Array): number {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Who is inside a device: blk_queue_enter, blk_queue_exit and the freeze at the end. block/blk-core.c
+// And whether flushes mean anything to it: the attribute write_cache. block/blk-sysfs.c
 
-import type { Kernel } from '@pkslab/kernel';
+import { EINVAL, type Kernel } from '@pkslab/kernel';
 import type { Column } from '@pkslab/x86-cpu';
 
 /**
@@ -13,6 +14,8 @@ export class RequestQueues {
   readonly #usage: Column;
   readonly #live: Column;
   readonly #created: Column;
+  /** QUEUE_FLAG_WC */
+  readonly #writeCache: Column;
 
   constructor(kernel: Kernel, devices: number) {
     const field = (name: string): Column =>
@@ -27,11 +30,13 @@ export class RequestQueues {
     this.#usage = field('q_usage_counter');
     this.#live = field('live');
     this.#created = field('created');
+    this.#writeCache = field('write_cache');
   }
 
   /** A queue for a new device in the slot; its number. */
   create(device: number): number {
     const queue = this.#created.add(device, 1);
+    this.#writeCache.set(device, 1);
     this.#live.set(device, queue);
     return queue;
   }
@@ -46,6 +51,24 @@ export class RequestQueues {
 
   exit(device: number): void {
     this.#usage.add(device, -1);
+  }
+
+  /** Whether the device has a volatile write cache, so that flushes reach it. */
+  flushes(device: number): boolean {
+    return this.#writeCache.get(device) !== 0;
+  }
+
+  /** queue_wc_show */
+  showWriteCache(device: number): string {
+    return this.flushes(device) ? 'write back\n' : 'write through\n';
+  }
+
+  /** queue_wc_store: 0, or −EINVAL for anything but `write back`, `write through` and `none`. */
+  storeWriteCache(device: number, text: string): number {
+    const back = text.startsWith('write back');
+    if (!back && !text.startsWith('write through') && !text.startsWith('none')) return -EINVAL;
+    this.#writeCache.set(device, back ? 1 : 0);
+    return 0;
   }
 
   /** blk_set_queue_dying: no request gets in from now on; false if it was dying already. */
