@@ -35,6 +35,16 @@ describe('pkslab walk', () => {
     });
   });
 
+  it('shows the key of persistent memory, and what PKRS makes of it', async () => {
+    const closed = await run('0xffff888100000000');
+    expect(closed.out).toContain('key 1\nphysical  0000000100000000');
+    expect(closed.out).toContain('supervisor write  #PF 0x23: key 1: PKRS.AD1=1');
+    const open = await run('0xffff888100000000', '--pkrs', '0x55555550');
+    expect(open.out).toContain('supervisor write  ok');
+    const beside = await run('0xffff888101000000');
+    expect(beside.out).not.toContain('key 1');
+  });
+
   it('exits with 2 where it is used wrongly', async () => {
     expect((await run('kernel')).err).toContain('expected up to 16 hex digits');
     expect((await run('0', '--pkrs', '100000000')).status).toBe(2);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // pkslab walk: every level of a page walk, and why an access would fault.
 
-import { boot, PAGE_OFFSET } from '@pkslab/kernel';
-import { pksCore } from '@pkslab/pks-core';
+import { PAGE_OFFSET } from '@pkslab/kernel';
+import { memoryMedia } from '@pkslab/pmem';
+import { bootStack } from '@pkslab/selftests';
 import {
   CR0_PE,
   CR0_PG,
@@ -27,12 +28,15 @@ import { type Arguments, type Command, runCommand, UsageError } from '../options
 /** What Linux loads at first: key 0 open, all others closed. */
 const INITIAL_PKRS = 0x5555_5554;
 const MAXPHYADDR = 46;
+/** The device of the booted stack: pmem0, at 4 GiB. */
+const DEVICE_SIZE = 16 * 2 ** 20;
 
 const hex = (help: string) => ({ type: 'string', value: 'HEX', help }) as const;
 
 const spec = {
   name: 'walk',
-  summary: 'Shows every level of a page walk, and what each kind of access would come to.',
+  summary: `Shows every level of a page walk, and what each kind of access would come to. The booted stack has a
+protected device, pmem0, at 0xffff888100000000.`,
   options: {
     entries: {
       type: 'list',
@@ -64,6 +68,7 @@ const spec = {
   examples: [
     'pkslab walk 0xffff888000200000',
     'pkslab walk 0xffff888000200000 --pkrs 0x55555555',
+    'pkslab walk 0xffff888100000000',
     'pkslab walk 0xffff888000000000 --entries 1003063,1004063,a8000000000001e3 --pkrs 0x800',
   ],
 } as const;
@@ -168,7 +173,8 @@ function ofBoot({ options, positionals }: Parsed): Answer {
   if (options.maxphyaddr !== undefined) {
     throw new UsageError('--maxphyaddr goes with --entries: the booted machine has its own');
   }
-  const { machine } = boot({ modules: [pksCore] });
+  const { kernel } = bootStack({ pmem: [{ media: memoryMedia(DEVICE_SIZE) }] });
+  const { machine } = kernel;
   const { registers } = machine;
   for (const [name, value] of Object.entries(given(options))) {
     registers[name as keyof typeof registers].poke(0, value);
