@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT
-// The traces in the documentation are what the tool prints.
+// The traces in the documentation are what the tool prints. With PKSLAB_UPDATE_DOCS=1 they are written anew.
 
-import { readFileSync } from 'node:fs';
-import { explore } from '@pkslab/explore';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { type ExploreOptions, explore } from '@pkslab/explore';
 import type { RevisionName } from '@pkslab/kernel';
 import { describe, expect, it } from 'vitest';
 import { scenarios } from '../src/index.ts';
 
-/** A comment says what the text block behind it shows. */
+/** A comment says what the text block behind it shows: `trace of SCENARIO on REVISION, OPTION LIST, …`. */
 const TRACE =
-  /<!-- explore: trace of (\S+) on (\S+?)(?:, repaired (\S+))? -->\n\n```text\n([\s\S]*?)```/g;
+  /<!-- explore: trace of (\S+) on ([^\s,]+)((?:, \w+ \S+)*) -->\n\n```text\n([\s\S]*?)```/g;
 
-describe.each(['explore.md', 'reference-design.md'])('docs/%s', (page) => {
-  const text = readFileSync(new URL(`../../../docs/${page}`, import.meta.url), 'utf8');
+const pages = ['explore.md', 'reference-design.md'];
+
+describe.each(pages)('docs/%s', (page) => {
+  const path = new URL(`../../../docs/${page}`, import.meta.url);
+  const text = readFileSync(path, 'utf8');
   const shown = [...text.matchAll(TRACE)];
 
   it('shows traces', () => {
@@ -20,20 +23,52 @@ describe.each(['explore.md', 'reference-design.md'])('docs/%s', (page) => {
     expect(text.match(/<!-- explore: trace/g)).toHaveLength(shown.length);
   });
 
-  it.each(shown.map((match) => match.slice(1)))('%s on %s with %s repaired', (...match) => {
-    const [name, revision, repairs = '', block] = match;
+  it.each(shown.map((match) => match.slice(1)))('%s on %s%s', (...match) => {
+    const [name, revision, options = '', block = ''] = match;
     const scenario = scenarios.find((one) => one.name === name);
     if (scenario === undefined) throw new Error(`no scenario ${name}`);
     const { trace } = explore(scenario, {
       revision: revision as RevisionName,
-      repairs: repairs.split(',').filter((id) => id !== ''),
+      ...exploreOptions(options),
     });
-    expect(plain(block)).toBe(plain(trace));
+    if (process.env['PKSLAB_UPDATE_DOCS'] === '1' && trace !== '') {
+      const now = readFileSync(path, 'utf8');
+      const title = `trace of ${name} on ${revision}${options} -->\n\n\`\`\`text\n`;
+      writeFileSync(
+        path,
+        now.replace(title + block, () => title + unpadded(trace)),
+      );
+    } else {
+      expect(plain(block)).toBe(plain(trace));
+    }
   });
 });
 
-/** Without the padding of lanes; hosts differ in whether a private method has its class before it. */
-function plain(trace = ''): string {
-  const lines = trace.split('\n').map((line) => line.trimEnd());
-  return lines.map((line) => line.replace(/^ {2}\w+\./, '  ')).join('\n');
+/** `, repaired D-01,D-03, sabotaged NAME, with choice=value, budget irq=1,nmi=0`. */
+function exploreOptions(text: string): ExploreOptions {
+  const lists = new Map(
+    text
+      .split(', ')
+      .slice(1)
+      .map((option) => option.split(' ', 2) as [string, string]),
+  );
+  const list = (name: string): string[] => lists.get(name)?.split(',') ?? [];
+  const pairs = (name: string): [string, string][] =>
+    list(name).map((pair) => pair.split('=', 2) as [string, string]);
+  return {
+    repairs: list('repaired'),
+    sabotages: list('sabotaged'),
+    with: Object.fromEntries(pairs('with')),
+    budget: Object.fromEntries(pairs('budget').map(([kind, count]) => [kind, Number(count)])),
+  };
+}
+
+/** Hosts differ in whether a private method has its class before it. */
+function plain(trace: string): string {
+  return unpadded(trace).replace(/^ {2}\w+\./gm, '  ');
+}
+
+/** Without the padding of lanes. */
+function unpadded(trace: string): string {
+  return trace.replace(/ +$/gm, '');
 }
