@@ -8,7 +8,7 @@ import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Coverage, ExhaustiveSearch, explore, System } from '@pkslab/explore';
+import { Coverage, ExhaustiveSearch, explore, System, totalEvents } from '@pkslab/explore';
 import { scenarios } from '@pkslab/selftests';
 import fc from 'fast-check';
 import { median } from './measure.mjs';
@@ -24,7 +24,7 @@ function searchOnce(scenario) {
   const start = clock();
   const system = new System(scenario.setup(REQUEST));
   const limits = { maxStates: 50_000_000, shouldStop: () => false };
-  const total = Object.values(scenario.budget).reduce((sum, n) => sum + n, 0);
+  const total = totalEvents(scenario.budget, system.machine.cpus.length);
   const search = new ExhaustiveSearch(system, limits, new Coverage(system));
   const { verdict, states, executions } = search.run(scenario.budget, total);
   if (verdict !== 'holds') throw new Error(`${scenario.name}: ${verdict}`);

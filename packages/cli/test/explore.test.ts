@@ -32,7 +32,7 @@ describe('pkslab explore', () => {
     const { status, out } = await pkslab('explore', ...args);
     expect(status).toBe(0);
     expect(out).toContain('irq-in-section on rfc-v2 with D-01 repaired: holds');
-    expect(out).toContain('space: 1 CPU(s), irq 1, nmi 0, preempt 0, pageFault 0, finished');
+    expect(out).toContain('space: 1 CPU(s), irq 1, nmi 0, preempt 0, pageFault 0,');
     expect(out).toMatch(/\d+ operation sites reached, 0 \(site, event\) pairs undelivered/);
   });
 

@@ -2,9 +2,10 @@
 // Attribution: the one repair with which the same events break nothing.
 
 import type { RevisionRequest } from '@pkslab/kernel';
-import type { SearchResult } from './exhaustive.ts';
+import type { Budget } from './budget.ts';
 import { guideOf, openBudget, runGuided } from './guide.ts';
-import type { Budget, Scenario } from './scenario.ts';
+import type { Scenario } from './scenario.ts';
+import type { SearchResult } from './search.ts';
 import { System } from './system.ts';
 
 /**

@@ -2,8 +2,8 @@
 // Which operation sites were reached, and which events were delivered there.
 
 import type { Action } from './actions.ts';
+import { EVENT_KINDS, type EventKind } from './budget.ts';
 import type { Node } from './node.ts';
-import { EVENT_KINDS, type EventKind } from './scenario.ts';
 import type { System } from './system.ts';
 
 /** A site at which an allowed event was never delivered. */
@@ -12,45 +12,67 @@ export interface UndeliveredPair {
   readonly event: EventKind;
 }
 
+/** Set of a node that was reached. */
+const REACHED = 1 << EVENT_KINDS.length;
+
 export class Coverage {
   readonly #system: System;
-  /** For each site, events that the machine allowed there and events that were delivered: a bit each. */
-  readonly #allowed: number[] = [];
+  /** For each node, events that the machine allowed there and events that were delivered: a bit each. */
+  #allowed: Uint16Array = new Uint16Array(1 << 12);
   readonly #delivered: number[] = [];
-  readonly #seen = new Set<number>();
 
   constructor(system: System) {
     this.#system = system;
   }
 
-  /** A state was entered: a CPU is at a site, where these kinds of events could come (a bit each). */
-  reached(site: number, kinds: number): void {
-    const before = this.#allowed[site];
-    if (before === undefined) this.#seen.add(site);
-    if (before !== kinds) this.#allowed[site] = (before ?? 0) | kinds;
+  /** A state was entered: a CPU is at a node, where these kinds of events could come (a bit each). */
+  reached({ id }: Node, kinds: number): void {
+    if (id >= this.#allowed.length) this.#grow(id);
+    (this.#allowed[id] as number) |= kinds | REACHED;
+  }
+
+  #grow(id: number): void {
+    const old = this.#allowed;
+    this.#allowed = new Uint16Array(Math.max(old.length * 2, id + 1));
+    this.#allowed.set(old);
   }
 
   took(action: Action, node: Node): void {
     if (action.event === null) return;
     const bit = 1 << EVENT_KINDS.indexOf(action.event);
-    this.#delivered[node.site] = (this.#delivered[node.site] ?? 0) | bit;
+    this.#delivered[node.id] = (this.#delivered[node.id] ?? 0) | bit;
+  }
+
+  /** For each site that was reached, the events that were allowed and those that were delivered. */
+  #bySite(): Map<number, { allowed: number; delivered: number }> {
+    const sites = new Map<number, { allowed: number; delivered: number }>();
+    const { tries } = this.#system;
+    for (const [id, kinds] of this.#allowed.entries()) {
+      if (kinds === 0) continue;
+      const number = tries.siteOf(tries.nodes[id] as Node);
+      const site = sites.get(number) ?? { allowed: 0, delivered: 0 };
+      site.allowed |= kinds & ~REACHED;
+      site.delivered |= this.#delivered[id] ?? 0;
+      sites.set(number, site);
+    }
+    return sites;
   }
 
   /** Sites reached, by number. */
   get sites(): ReadonlySet<number> {
-    return this.#seen;
+    return new Set(this.#bySite().keys());
   }
 
   get sitesReached(): readonly string[] {
-    return [...this.#seen].map((site) => this.#system.tries.sites[site] ?? '?').sort();
+    return [...this.sites].map((site) => this.#system.tries.sites[site] ?? '?').sort();
   }
 
   get undelivered(): readonly UndeliveredPair[] {
     const pairs: UndeliveredPair[] = [];
-    for (const site of this.#seen) {
-      const missing = (this.#allowed[site] ?? 0) & ~(this.#delivered[site] ?? 0);
-      for (const event of EVENT_KINDS) {
-        if ((missing & (1 << EVENT_KINDS.indexOf(event))) === 0) continue;
+    for (const [site, { allowed, delivered }] of this.#bySite()) {
+      const missing = allowed & ~delivered;
+      for (const [i, event] of EVENT_KINDS.entries()) {
+        if ((missing & (1 << i)) === 0) continue;
         pairs.push({ site: this.#system.tries.sites[site] ?? '?', event });
       }
     }

@@ -27,8 +27,6 @@ export class Executor {
         // The host's buffer holds what the code put there last, on whatever path that was.
         machine.buffers[node.b] = node.bytes as Uint8Array;
         return machine.execute(node.kind, node.a, node.b, node.c, 0);
-      case Op.sendIpi:
-        throw new Error('explore: sendIpi is not modelled, so the space would not be the real one');
       case Op.writeEntry:
       case Op.fillEntries:
         return this.#changePaging(node);

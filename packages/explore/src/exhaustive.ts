@@ -1,35 +1,29 @@
 // SPDX-License-Identifier: MIT
-// The exhaustive strategy: for each number of events, smallest first, a depth-first search over states.
+// Searches over states: for each number of events, smallest first, or over the whole budget at once.
 
 import type { Action } from './actions.ts';
+import type { AmpleSets } from './ample.ts';
+import { type Budget, totalEvents } from './budget.ts';
 import type { Violation } from './checker.ts';
 import type { Coverage } from './coverage.ts';
-import { HashSet, mix } from './hash.ts';
-import { type Budget, EVENT_KINDS } from './scenario.ts';
+import type { UndoLog } from './journal.ts';
+import { eventsIn, type Limits, type SearchResult } from './search.ts';
+import type { SwitchBound } from './switch-bound.ts';
 import type { System } from './system.ts';
+import { ExactStates, HashedStates, type Visited } from './visited.ts';
 
-/** Where a search stops if it has not finished. */
-export interface Limits {
-  readonly maxStates: number;
-  /** Called now and then; true stops the search. */
-  readonly shouldStop: (progress: Progress) => boolean;
-}
+export type { Limits, Progress, SearchResult } from './search.ts';
 
-export interface Progress {
-  readonly events: number;
-  readonly states: number;
-  readonly executions: number;
-  readonly depth: number;
-}
-
-export interface SearchResult {
-  readonly verdict: 'holds' | 'violated' | 'incomplete';
-  readonly violation: Violation | null;
-  /** The schedule that violates: every step from the start. */
-  readonly schedule: readonly Action[];
-  readonly events: number;
-  readonly executions: number;
-  readonly states: number;
+/** What may be special about a search. */
+export interface SearchOptions {
+  /** Lets a CPU be expanded alone. */
+  readonly ample?: AmpleSets | null;
+  /** Bounds context switches between CPUs. */
+  readonly switches?: SwitchBound | null;
+  /** Keeps whole states in place of hashes. */
+  readonly exact?: boolean;
+  /** Steps that lead to where the search begins. */
+  readonly prefix?: readonly Action[];
 }
 
 /** How many steps between two looks at the limits. */
@@ -41,8 +35,10 @@ const SHORTENING_EXECUTIONS = 2000;
 /** One level of the depth-first search: what was possible there, and how to get back. */
 interface Level {
   readonly actions: Action[];
-  /** How many of `actions` are meant. */
+  /** How many of `actions` are to be taken. */
   count: number;
+  /** How many there are: more than `count` where a CPU stands alone. */
+  all: number;
   next: number;
   mark: number;
   low: number;
@@ -55,28 +51,40 @@ interface Found {
 }
 
 export class ExhaustiveSearch {
-  readonly #system: System;
-  readonly #limits: Limits;
-  readonly #coverage: Coverage;
-  readonly #visited = new HashSet();
-  /** Levels in use are below `#depth`; those above are kept for the next time. */
-  readonly #levels: Level[] = [];
-  #depth = 0;
-  #executions = 0;
-  #states = 0;
+  private readonly system: System;
+  private readonly limits: Limits;
+  private readonly coverage: Coverage;
+  private readonly visited: Visited;
+  private readonly switches: SwitchBound | null;
+  private readonly prefix: readonly Action[];
+  private ample: AmpleSets | null;
+  /** Levels in use are below `depth`; those above are kept for the next time. */
+  private readonly levels: Level[] = [];
+  private depth = 0;
+  private executions = 0;
+  private states = 0;
   /** Schedules that reached an end: without one, nothing was seen of what a scenario leads to. */
-  #ends = 0;
-  #steps = 0;
-  #events = 0;
-  #stopped = false;
-  #found: Found | null = null;
+  private ends = 0;
+  private steps = 0;
+  private events = 0;
+  private stopped = false;
+  private found: Found | null = null;
   /** Steps that a schedule may have. */
-  #maxDepth = Number.POSITIVE_INFINITY;
+  private maxDepth = Number.POSITIVE_INFINITY;
 
-  constructor(system: System, limits: Limits, coverage: Coverage) {
-    this.#system = system;
-    this.#limits = limits;
-    this.#coverage = coverage;
+  constructor(system: System, limits: Limits, coverage: Coverage, options: SearchOptions = {}) {
+    this.system = system;
+    this.limits = limits;
+    this.coverage = coverage;
+    this.visited = options.exact === true ? new ExactStates() : new HashedStates();
+    this.ample = options.ample ?? null;
+    this.switches = options.switches ?? null;
+    this.prefix = options.prefix ?? [];
+  }
+
+  /** States of the last search that were told apart. */
+  get distinct(): number {
+    return this.visited.size;
   }
 
   /**
@@ -86,37 +94,43 @@ export class ExhaustiveSearch {
    * violation need not be minimal
    */
   run(budget: Budget, from = 0): SearchResult {
-    const total = EVENT_KINDS.reduce((sum, kind) => sum + budget[kind], 0);
-    const { undo, checker, enabled } = this.#system;
+    const { undo, checker, machine } = this.system;
+    const total = totalEvents(budget, machine.cpus.length);
     // The way to the start may be broken already.
-    if (checker.violation !== null) this.#note(checker.violation, []);
-    const { mark, low, high } = undo;
-    for (let events = from; events <= total && !this.#stopped && this.#found === null; events++) {
-      this.#events = events;
-      undo.undo(mark, low, high);
-      enabled.setBudget(budget, events);
-      this.#search();
+    if (checker.violation !== null) this.note(checker.violation, []);
+    const start = { mark: undo.mark, low: undo.low, high: undo.high };
+    for (let events = from; events <= total && !this.stopped && this.found === null; events++) {
+      this.events = events;
+      do this.search(budget, start);
+      while (this.mustRepeat());
     }
-    if (this.#found !== null && !this.#stopped) {
-      undo.undo(mark, low, high);
-      enabled.setBudget(budget, this.#events);
-      this.#shorten(this.#found);
-    }
-    return this.#result();
+    const canShorten = this.prefix.length === 0 && !this.stopped;
+    if (this.found !== null && canShorten) this.shorten(this.found, budget, start);
+    return this.result();
   }
 
-  #result(): SearchResult {
-    const found = this.#found;
-    const finished = !this.#stopped && !this.#system.enabled.truncated && this.#ends > 0;
+  /** Whether the search relied on what turned out not to be so. */
+  private mustRepeat(): boolean {
+    if (this.stopped || this.found !== null) return false;
+    if (this.ample?.owners.broken === true) {
+      this.ample.owners.broken = false;
+      return true;
+    }
+    return this.system.enabled.conflicts?.learn() === true;
+  }
+
+  private result(): SearchResult {
+    const found = this.found;
+    const finished = !this.stopped && !this.system.enabled.truncated && this.ends > 0;
     const verdict = found !== null ? 'violated' : finished ? 'holds' : 'incomplete';
     const schedule = found?.schedule ?? [];
     return {
       verdict,
       violation: found?.violation ?? null,
       schedule,
-      events: found === null ? this.#events : eventsIn(schedule),
-      executions: this.#executions,
-      states: this.#states,
+      events: found === null ? this.events : eventsIn(schedule),
+      executions: this.executions,
+      states: this.states,
     };
   }
 
@@ -124,145 +138,177 @@ export class ExhaustiveSearch {
    * Looks for a schedule with fewer operations, as far as a few executions go: a state counts as visited only
    * at the same depth, since another path to it may be shorter.
    */
-  #shorten(first: Found): void {
-    this.#maxDepth = first.schedule.length - 1;
-    this.#search();
-    this.#stopped = false;
+  private shorten(
+    first: Found,
+    budget: Budget,
+    start: { mark: number; low: number; high: number },
+  ): void {
+    this.maxDepth = first.schedule.length - 1;
+    this.ample = null;
+    this.search(budget, start);
+    this.stopped = false;
   }
 
   /** One depth-first search; ends at the first violation, or, where one is known, finds shorter ones. */
-  #search(): void {
-    const { undo } = this.#system;
-    this.#visited.clear();
-    this.#depth = 0;
-    if (this.#mustStop()) {
-      this.#stopped = true;
+  private search(budget: Budget, start: { mark: number; low: number; high: number }): void {
+    const { undo } = this.system;
+    this.visited.clear();
+    this.ample?.begin();
+    this.depth = 0;
+    if (this.mustStop()) {
+      this.stopped = true;
       return;
     }
-    this.#executions++;
-    this.#enter();
-    while (this.#depth > 0 && !this.#stopped && !this.#isOver()) {
-      const level = this.#levels[this.#depth - 1] as Level;
+    undo.undo(start.mark, start.low, start.high);
+    this.system.enabled.setBudget(budget, this.events);
+    for (const action of this.prefix) this.system.perform(action);
+    if (this.system.checker.violation !== null) {
+      this.note(this.system.checker.violation, this.prefix);
+    }
+    this.executions++;
+    if (this.found === null || this.isBounded) this.enter();
+    while (this.depth > 0 && !this.stopped && !this.isOver()) {
+      const level = this.levels[this.depth - 1] as Level;
       if (level.next >= level.count) {
-        this.#depth--;
+        this.depth--;
+        this.ample?.leave(level);
         continue;
       }
       if (level.next > 0) {
-        this.#executions++;
+        this.executions++;
         undo.undo(level.mark, level.low, level.high);
       }
-      if (this.#mustStop()) this.#stopped = true;
-      else this.#take(level.actions[level.next++] as Action);
+      if (this.mustStop()) this.stopped = true;
+      else this.take(level, level.actions[level.next++] as Action);
     }
   }
 
-  /** Whether this search has done what it was for. */
-  #isOver(): boolean {
-    if (this.#found === null) return false;
-    return this.#maxDepth === Number.POSITIVE_INFINITY || this.#executions >= SHORTENING_EXECUTIONS;
+  private get isBounded(): boolean {
+    return this.maxDepth !== Number.POSITIVE_INFINITY;
   }
 
-  #take(action: Action): void {
-    const system = this.#system;
-    this.#coverage.took(action, system.nodeOf(action.cpu));
+  /** Whether this search has done what it was for, or has to begin again. */
+  private isOver(): boolean {
+    if (this.found === null) return this.ample?.owners.broken === true;
+    return !this.isBounded || this.executions >= SHORTENING_EXECUTIONS;
+  }
+
+  private take(level: Level, action: Action): void {
+    const { system } = this;
+    const { checker } = system;
+    if (action.event !== null) this.coverage.took(action, system.nodeOf(action.cpu));
+    this.ample?.note(action);
+    this.switches?.take(action, level.actions, level.all);
     system.perform(action);
-    if (system.checker.violation === null) this.#enter();
-    if (system.checker.violation !== null) this.#note(system.checker.violation, this.#taken());
+    if (checker.violation === null) this.enter();
+    if (checker.violation !== null) this.note(checker.violation, this.taken());
   }
 
   /** The steps to where the search is. */
-  #taken(): Action[] {
-    const levels = this.#levels.slice(0, this.#depth);
-    return levels.map((level) => level.actions[level.next - 1] as Action);
+  private taken(): Action[] {
+    const levels = this.levels.slice(0, this.depth);
+    return [...this.prefix, ...levels.map((level) => level.actions[level.next - 1] as Action)];
   }
 
   /** A violation: the first one, or a shorter one of the same invariant. */
-  #note(violation: Violation, schedule: readonly Action[]): void {
-    const known = this.#found;
+  private note(violation: Violation, schedule: readonly Action[]): void {
+    const known = this.found;
     if (known !== null) {
       // Not what is being shortened: a dead end.
-      this.#system.checker.violation = null;
+      this.system.checker.violation = null;
       if (violation.invariant !== known.violation.invariant) return;
       if (schedule.length >= known.schedule.length) return;
-      this.#maxDepth = schedule.length - 1;
+      this.maxDepth = schedule.length - 1;
     }
-    this.#found = { violation, schedule };
-    this.#system.checker.violation = null;
+    this.found = { violation, schedule };
+    this.system.checker.violation = null;
   }
 
   /** Enters the state that the last step led to, if it is new and not an end. */
-  #enter(): void {
-    const system = this.#system;
-    const { low, high, mark } = system.undo;
-    const bounded = this.#maxDepth !== Number.POSITIVE_INFINITY;
-    const depth = this.#depth;
-    if (bounded && depth >= this.#maxDepth) return;
-    if (!this.#visited.add(bounded ? low ^ mix(depth, 0x2545f491) : low, high)) {
-      if (this.#loops(low, high))
-        system.checker.violate('I15', 'no progress: the same steps for ever');
+  private enter(): void {
+    const { undo } = this.system;
+    const depth = this.depth;
+    if (this.isBounded && depth >= this.maxDepth) return;
+    if (!this.visited.add(undo, this.isBounded ? depth + 1 : 0)) {
+      if (this.loops(undo.low, undo.high))
+        this.system.checker.violate('I15', 'no progress: the same steps for ever');
+      this.putNobodyOff(undo);
       return;
     }
-    this.#states++;
-    const level = this.#levelAt(depth);
-    let count = 0;
-    for (let cpu = 0; cpu < system.machine.cpus.length; cpu++) {
-      const kinds = system.enabled.allowed(cpu);
-      count = system.enabled.list(cpu, kinds, level.actions, count);
-      this.#coverage.reached(system.nodeOf(cpu).site, kinds);
-    }
-    if (count === 0) {
-      this.#checkEnd();
+    this.states++;
+    const level = this.levelAt(depth);
+    this.list(level);
+    if (level.count === 0) {
+      this.checkEnd();
       return;
     }
-    level.count = count;
     level.next = 0;
-    level.mark = mark;
-    level.low = low;
-    level.high = high;
-    this.#depth++;
+    level.mark = undo.mark;
+    level.low = undo.low;
+    level.high = undo.high;
+    this.depth++;
+    this.ample?.enter(level);
+  }
+
+  /** A CPU that stands alone and goes in a circle would put the others off for ever: they get their turn here. */
+  private putNobodyOff(undo: UndoLog): void {
+    if (this.ample?.isOnPath(undo) !== true) return;
+    const level = this.levels[this.depth - 1] as Level;
+    level.count = level.all;
+  }
+
+  /** Lists what can happen: first what a CPU that stands alone can do, where there is one. */
+  private list(level: Level): void {
+    const { actions } = level;
+    const cpus = this.system.machine.cpus.length;
+    const alone = this.ample === null ? -1 : this.ample.alone;
+    let count = alone < 0 ? 0 : this.listCpu(alone, actions, 0);
+    level.count = count;
+    for (let cpu = 0; cpu < cpus; cpu++) {
+      if (cpu !== alone) count = this.listCpu(cpu, actions, count);
+    }
+    if (this.switches !== null) count = this.switches.filter(actions, count);
+    level.all = count;
+    if (alone < 0 || level.count > count) level.count = count;
+  }
+
+  private listCpu(cpu: number, actions: Action[], count: number): number {
+    const { enabled } = this.system;
+    const kinds = enabled.allowed(cpu);
+    this.coverage.reached(this.system.nodeOf(cpu), kinds);
+    return enabled.list(cpu, kinds, actions, count);
   }
 
   /** Whether the last steps led back to a state of this schedule, and nothing else could have been done. */
-  #loops(low: number, high: number): boolean {
-    for (let i = this.#depth - 1; i >= 0; i--) {
-      const level = this.#levels[i] as Level;
-      if (level.count !== 1) return false;
+  private loops(low: number, high: number): boolean {
+    for (let i = this.depth - 1; i >= 0; i--) {
+      const level = this.levels[i] as Level;
+      if (level.all !== 1) return false;
       if (level.low === low && level.high === high) return true;
     }
     return false;
   }
 
-  #levelAt(depth: number): Level {
-    let level = this.#levels[depth];
+  private levelAt(depth: number): Level {
+    let level = this.levels[depth];
     if (level === undefined) {
-      level = { actions: [], count: 0, next: 0, mark: 0, low: 0, high: 0 };
-      this.#levels.push(level);
+      level = { actions: [], count: 0, all: 0, next: 0, mark: 0, low: 0, high: 0 };
+      this.levels.push(level);
     }
     return level;
   }
 
-  #checkEnd(): void {
-    const system = this.#system;
-    this.#ends++;
-    if (system.ended) system.checker.end();
-    else system.checker.violate('I16', 'deadlock: no task can run, and some have not ended');
+  private checkEnd(): void {
+    this.ends++;
+    this.system.finish();
   }
 
-  #mustStop(): boolean {
-    const full = this.#states >= this.#limits.maxStates;
-    if (full || ++this.#steps % STEPS_PER_LOOK === 0) {
-      const progress = {
-        events: this.#events,
-        states: this.#states,
-        executions: this.#executions,
-        depth: this.#depth,
-      };
-      return full || this.#limits.shouldStop(progress);
+  private mustStop(): boolean {
+    const full = this.states >= this.limits.maxStates;
+    if (full || ++this.steps % STEPS_PER_LOOK === 0) {
+      const { events, states, executions, depth } = this;
+      return full || this.limits.shouldStop({ events, states, executions, depth });
     }
     return false;
   }
-}
-
-function eventsIn(schedule: readonly Action[]): number {
-  return schedule.filter((action) => action.event !== null).length;
 }

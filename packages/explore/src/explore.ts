@@ -3,14 +3,17 @@
 
 import { type RevisionName, type RevisionRequest, revisionNames } from '@pkslab/kernel';
 import { attribute } from './attribute.ts';
+import { type Budget, type WholeBudget, wholeBudget } from './budget.ts';
+import { Conflicts } from './conflict.ts';
 import { Coverage, type UndeliveredPair } from './coverage.ts';
-import { ExhaustiveSearch, type Progress, type SearchResult } from './exhaustive.ts';
-import { type Budget, onCpus, type Scenario } from './scenario.ts';
+import { type Deliver, onCpus, type Scenario } from './scenario.ts';
+import type { Limits, Progress, SearchResult } from './search.ts';
+import { runStrategy, type Strategy, type StrategyOptions } from './strategy.ts';
 import { type Suspension, suspensions } from './suspension.ts';
 import { System } from './system.ts';
 import { traceText } from './trace.ts';
 
-export interface ExploreOptions {
+export interface ExploreOptions extends StrategyOptions {
   /** Default `reference`. */
   readonly revision?: RevisionName;
   readonly repairs?: readonly string[];
@@ -19,7 +22,9 @@ export interface ExploreOptions {
   /** Another number of CPUs than the scenario's own, where it allows that. */
   readonly cpus?: number;
   /** Events that replace the scenario's own budget. */
-  readonly budget?: Partial<Budget>;
+  readonly budget?: Budget;
+  /** In place of the scenario's own. */
+  readonly deliver?: Deliver;
   /** Default 20 million. */
   readonly maxStates?: number;
   /** Host seconds, measured with `clock`; default none. */
@@ -53,8 +58,17 @@ export interface Exploration {
   readonly executions: number;
   readonly states: number;
   readonly seconds: number;
+  readonly strategy: Strategy;
+  readonly deliver: Deliver;
   /** The stated space. */
-  readonly bound: Budget & { readonly cpus: number; readonly maxStates: number };
+  readonly bound: WholeBudget & {
+    readonly cpus: number;
+    readonly maxStates: number;
+  };
+  /** Whether ample sets left out states that differ only in an order which nobody can notice. */
+  readonly reduced: boolean;
+  /** The odds that two states of the search shared their 64 bits of hash, and one was taken for the other. */
+  readonly collisionOdds: number;
   readonly sitesReached: number;
   readonly undelivered: readonly UndeliveredPair[];
   /** Windows of the kernel's code in which invariants were not checked. */
@@ -80,23 +94,22 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
     with: options.with ?? {},
   };
   const budget: Budget = { ...scenario.budget, ...options.budget };
-  const maxStates = options.maxStates ?? 20_000_000;
-  const clock = options.clock ?? ((): number => 0);
-  const start = clock();
+  const seconds = stopwatch(options);
   const setup = scenario.setup(request);
   const system = new System(setup);
+  const deliver = options.deliver ?? scenario.deliver ?? 'every-op';
+  const { machine, tries } = system;
+  if (deliver === 'conflict') system.enabled.conflicts = new Conflicts(machine, tries);
   const coverage = new Coverage(system);
-  const shouldStop = (progress: Progress): boolean => {
-    const seconds = clock() - start;
-    options.onProgress?.({ ...progress, seconds });
-    if (options.shouldStop?.() === true) return true;
-    return seconds > (options.maxSeconds ?? Number.POSITIVE_INFINITY);
-  };
-  const result = new ExhaustiveSearch(system, { maxStates, shouldStop }, coverage).run(budget);
+  const limits = limitsOf(options, seconds);
+  const result = runStrategy(system, setup.invariants, budget, limits, coverage, options);
   // What the search believes of the code is learnt from few runs of it.
   if (result.verdict === 'holds') system.tries.verify();
+  const cpus = machine.cpus.length;
+  const { strategy = 'exhaustive' } = options;
+  const { maxStates } = limits;
   system.release();
-  const seconds = clock() - start;
+  const elapsed = seconds();
   const violated = result.violation !== null;
   return {
     scenario: scenario.name,
@@ -114,11 +127,31 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
     operations: result.schedule.length - (violated ? result.events : 0),
     executions: result.executions,
     states: result.states,
-    seconds,
-    bound: { ...budget, cpus: system.machine.cpus.length, maxStates },
+    seconds: elapsed,
+    strategy,
+    deliver,
+    bound: { ...wholeBudget(budget, cpus), cpus, maxStates },
+    reduced: result.reduced,
+    collisionOdds: result.collisionOdds,
     sitesReached: coverage.sitesReached.length,
     undelivered: coverage.undelivered,
     suspended: suspensions(system, setup.invariants, coverage.sites),
     trace: violated ? traceText(scenario, request, budget, result) : '',
   };
+}
+
+/** Host seconds since now. */
+function stopwatch({ clock = (): number => 0 }: ExploreOptions): () => number {
+  const start = clock();
+  return () => clock() - start;
+}
+
+function limitsOf(options: ExploreOptions, elapsed: () => number): Limits {
+  const { maxStates = 20_000_000, maxSeconds = Number.POSITIVE_INFINITY } = options;
+  const shouldStop = (progress: Progress): boolean => {
+    const seconds = elapsed();
+    options.onProgress?.({ ...progress, seconds });
+    return options.shouldStop?.() === true || seconds > maxSeconds;
+  };
+  return { maxStates, shouldStop };
 }

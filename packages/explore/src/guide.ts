@@ -2,7 +2,7 @@
 // Replays the events of a schedule on a system, each where it happened: by routine, site and occurrence.
 
 import type { Action } from './actions.ts';
-import { type Budget, EVENT_KINDS } from './scenario.ts';
+import { type Budget, totalEvents } from './budget.ts';
 import type { System } from './system.ts';
 
 /** Something that a schedule does beside going on: by where it happened, not by step number. */
@@ -28,8 +28,7 @@ const MAX_STEPS = 100_000;
 
 /** Sets a system's budget to what a replay needs. */
 export function openBudget(system: System, budget: Budget): void {
-  const total = EVENT_KINDS.reduce((sum, kind) => sum + budget[kind], 0);
-  system.enabled.setBudget(budget, total);
+  system.enabled.setBudget(budget, totalEvents(budget, system.machine.cpus.length));
 }
 
 class Occurrences {
@@ -44,7 +43,7 @@ class Occurrences {
   at(cpu: number): { site: string; occurrence: number } {
     const node = this.#system.nodeOf(cpu);
     const routine = node.routine.key.split(':', 2).join(':');
-    const site = `${routine} ${this.#system.tries.sites[node.site] ?? ''} ${node.kind}`;
+    const site = `${routine} ${this.#system.tries.siteName(node)} ${node.kind}`;
     return { site, occurrence: this.#counts.get(`${cpu} ${site}`) ?? 0 };
   }
 

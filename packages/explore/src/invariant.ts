@@ -8,7 +8,7 @@ import type { Column } from '@pkslab/x86-cpu';
 export type Window = keyof typeof Mark;
 
 /** What kind of code a context runs. */
-export type FrameKind = 'task' | 'irq' | 'nmi' | 'exception';
+export type FrameKind = 'task' | 'irq' | 'nmi' | 'machineCheck' | 'exception';
 
 /** What an invariant sees: the CPU that just stepped and its innermost context. */
 export interface View {
@@ -39,6 +39,14 @@ export interface PreservedCell {
 export interface Invariant {
   readonly id: string;
   readonly text: string;
+  /**
+   * What the checks look at beside the view: of a per-CPU column the cell of the view's CPU, of a per-task column that
+   * of the view's task, of any other all cells. Leave it out where they look further, or at `grantsElsewhere`: then
+   * ample sets are not used. `end` may look at anything in any case.
+   */
+  readonly looksAt?: readonly Column[];
+  /** Columns of which they look at the cells of every CPU or task; beside {@link looksAt}, which may be empty. */
+  readonly looksAtAll?: readonly Column[];
   /** Windows of the running context in which `boundary` is not checked; every report lists them. */
   readonly suspendedIn?: readonly Window[];
   /** After each step, on each CPU, at the boundary that the step led to. */

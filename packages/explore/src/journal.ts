@@ -80,6 +80,29 @@ export class UndoLog implements Journal {
     this.high = high;
   }
 
+  /** All that differs from the start of the log, as one text: equal texts are equal states. */
+  stateText(): string {
+    const start = new Map<string, number>();
+    const now = new Map<string, number>();
+    let bytes = 0;
+    for (let at = 0; at < this.#length; at++) {
+      const column = this.#columns[at] as Column | null;
+      const index = this.#indices[at] as number;
+      if (column === null) {
+        noteBytes(this.#bytes[bytes++] as BytesRecord, start, now);
+        continue;
+      }
+      const key = `${column.id}.${index}`;
+      if (!start.has(key)) start.set(key, this.#olds[at] as number);
+      now.set(key, column.values[index] as number);
+    }
+    const changed = [...now].filter(([key, value]) => start.get(key) !== value);
+    return changed
+      .map(([key, value]) => `${key}=${value}`)
+      .sort()
+      .join();
+  }
+
   #undoBytes(): void {
     const { chunk, offset, old } = this.#bytes.pop() as BytesRecord;
     chunk.bytes.set(old, offset);
@@ -96,5 +119,18 @@ export class UndoLog implements Journal {
       this.low ^= mix(low, before) ^ mix(low, now);
       this.high ^= mix(high, before) ^ mix(high, now);
     }
+  }
+}
+
+/** What the bytes of a record were at its time, if nothing is known of before, and are now. */
+function noteBytes(
+  { chunk, offset, old }: BytesRecord,
+  start: Map<string, number>,
+  now: Map<string, number>,
+): void {
+  for (let i = 0; i < old.length; i++) {
+    const key = `m${chunk.index}.${offset + i}`;
+    if (!start.has(key)) start.set(key, old[i] as number);
+    now.set(key, chunk.bytes[offset + i] as number);
   }
 }

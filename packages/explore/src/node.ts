@@ -33,7 +33,7 @@ export interface Node {
   /** For `END`: what the routine returned. For `PANIC`: nothing. */
   returned: number;
   panic: string;
-  /** Where the operation stands in the kernel's code. */
+  /** Where the operation stands in the kernel's code, once `Tries.siteOf` was asked; −1 before. */
   site: number;
   known: boolean;
   /** For a `copyIn`: the bytes that this history of the routine copies. */

@@ -2,16 +2,18 @@
 // What is explored: a booted kernel with its tasks, the events that may happen, and what must hold.
 
 import type { Kernel, RevisionRequest } from '@pkslab/kernel';
+import type { Budget } from './budget.ts';
 import { ExploreError } from './explore-error.ts';
 import type { Invariant } from './invariant.ts';
 
-/** Kinds of events, in the order of their budgets. */
-export const EVENT_KINDS = ['irq', 'nmi', 'preempt', 'pageFault'] as const;
-
-export type EventKind = (typeof EVENT_KINDS)[number];
-
-/** How many events of each kind may happen in one schedule, on the whole machine. */
-export type Budget = Readonly<Record<EventKind, number>>;
+/**
+ * Before which operations interrupts, NMIs and machine checks come.
+ *
+ * `every-op`: before each. `conflict`: before those that touch a cell which a handler touches as well, and before
+ * all that are not on cells. That is a reduction: a check that compares, inside a handler, cells which no handler
+ * touches may see less.
+ */
+export type Deliver = 'every-op' | 'conflict';
 
 /** A kernel ready to be explored. */
 export interface Setup {
@@ -40,6 +42,8 @@ export interface Scenario {
   /** One sentence: what happens in it. */
   readonly title: string;
   readonly budget: Budget;
+  /** Default `every-op`; see {@link Deliver}. */
+  readonly deliver?: Deliver;
   /** Numbers of CPUs that `setup` can be asked for, the default first; without it there is one way only. */
   readonly cpus?: readonly number[];
   setup(request: RevisionRequest, wish?: Wish): Setup;

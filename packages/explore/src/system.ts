@@ -2,19 +2,36 @@
 // The system being explored: what can happen next, and what a step does.
 
 import { type Kernel, PF_USER_MEMORY, RESCHEDULE_VECTOR, TaskState } from '@pkslab/kernel';
-import { EXTABLE, FAULTED, FIXED_UP, KIND_MASK, type Machine, Op, Outcome } from '@pkslab/x86-cpu';
+import {
+  acknowledgeEvent,
+  EXTABLE,
+  FAULTED,
+  FIXED_UP,
+  KIND_MASK,
+  type Machine,
+  Op,
+  Outcome,
+  VECTOR_MC,
+  VECTOR_NMI,
+} from '@pkslab/x86-cpu';
 import type { Action } from './actions.ts';
+import type { EventKind } from './budget.ts';
 import { Checker } from './checker.ts';
 import { Enabled } from './enabled.ts';
 import { Executor } from './executor.ts';
+import type { FrameKind } from './invariant.ts';
 import { UndoLog } from './journal.ts';
 import { END, type Node, PANIC, type Routine } from './node.ts';
-import type { EventKind, Setup } from './scenario.ts';
+import type { Setup } from './scenario.ts';
 import { MAX_DEPTH, Stacks } from './stacks.ts';
 import { Tries } from './trie.ts';
 
 /** Where the user memory lies that a `pageFault` event says is not present. */
 const USER_PAGE = 0x1000;
+
+/** In place of an external interrupt's vector. */
+const NMI = -1;
+const MACHINE_CHECK = -2;
 
 /** Told of each operation as it is executed; for traces. */
 export type StepObserver = (cpu: number, task: number, node: Node, result: number) => void;
@@ -67,6 +84,11 @@ export class System {
     return this.#stacks.top(this.#stacks.stackOf.values[cpu] as number);
   }
 
+  /** The task whose stack a CPU is on. */
+  taskOf(cpu: number): number {
+    return this.#stacks.stackOf.values[cpu] as number;
+  }
+
   /** Whether every task has ended; the idle tasks never do. */
   get ended(): boolean {
     const { values } = this.kernel.tasks.state;
@@ -74,6 +96,12 @@ export class System {
       if (values[task] === TaskState.running || values[task] === TaskState.sleeping) return false;
     }
     return true;
+  }
+
+  /** Nothing can happen any more: checks what must hold at the end. */
+  finish(): void {
+    if (this.ended) this.checker.end();
+    else this.checker.violate('I16', 'deadlock: no task can run, and some have not ended');
   }
 
   // ---- steps ----
@@ -101,32 +129,30 @@ export class System {
     }
   }
 
-  #deliver(event: EventKind, vector: number): void {
+  #deliver(event: EventKind, choice: number): void {
     const { machine } = this;
-    this.enabled.spend(event);
+    if (event === 'ipi') acknowledgeEvent(machine, this.#cpu, choice);
+    else this.enabled.spend(event, this.#cpu);
+    if (event === 'migrate') this.kernel.sched.moveTo(this.#task, choice);
     const fixup = (this.#stacks.top(this.#task).kind & EXTABLE) !== 0;
     this.checker.keep(this.#task);
     const flags = machine.pushFrame();
-    if (event === 'pageFault') {
-      this.#pushPageFault(PF_USER_MEMORY, USER_PAGE, flags, fixup);
-    } else if (event === 'nmi') {
-      machine.registers.nmiBlocked.poke(this.#cpu, 1);
-      this.#pushEntry(-1, flags);
-    } else {
-      this.#pushEntry(event === 'preempt' ? RESCHEDULE_VECTOR : vector, flags);
-    }
+    if (event === 'pageFault') this.#pushPageFault(PF_USER_MEMORY, USER_PAGE, flags, fixup);
+    else this.#pushEntry(vectorOf(event, choice), flags);
   }
 
-  /** Enters an interrupt, or an NMI for vector −1. */
+  /** Enters an interrupt, an NMI or a machine check. */
   #pushEntry(vector: number, flags: number): void {
-    const id = (vector + 1) * 0x1_0000 + flags;
+    const { machine } = this;
+    if (vector === NMI) machine.registers.nmiBlocked.poke(this.#cpu, 1);
+    const id = vector * 0x1_0000 + flags;
     let routine = this.#entries.get(id);
     if (routine === undefined) {
-      const { machine } = this;
-      const frame = vector < 0 ? 'nmi' : 'irq';
-      const key = vector < 0 ? `nmi:${flags}` : `irq:${vector}:${flags}`;
+      const frame = frameOf(vector);
+      const key = frame === 'irq' ? `irq:${vector}:${flags}` : `${frame}:${flags}`;
       routine = this.tries.routine(key, frame, () => {
-        if (vector < 0) machine.handlers?.nmi(flags);
+        if (frame === 'nmi') machine.handlers?.nmi(flags);
+        else if (frame === 'machineCheck') machine.handlers?.machineCheck(flags);
         else machine.handlers?.interrupt(vector, flags);
         return Outcome.retry;
       });
@@ -159,6 +185,7 @@ export class System {
       return;
     }
     const result = this.#executor.execute(node, choice);
+    if (op === Op.sendIpi) this.enabled.noteIpi(node.b);
     this.onStep?.(this.#cpu, this.#task, node, result);
     if (result === FAULTED) this.#fault(node);
     else {
@@ -242,4 +269,16 @@ export class System {
       this.#advance(this.#stacks.top(task), FIXED_UP, null);
     }
   }
+}
+
+/** The vector by which an event is entered; that of an irq was chosen with it. */
+function vectorOf(event: EventKind, choice: number): number {
+  if (event === 'nmi' || (event === 'ipi' && choice === VECTOR_NMI)) return NMI;
+  if (event === 'machineCheck' || (event === 'ipi' && choice === VECTOR_MC)) return MACHINE_CHECK;
+  return event === 'preempt' || event === 'migrate' ? RESCHEDULE_VECTOR : choice;
+}
+
+function frameOf(vector: number): FrameKind {
+  if (vector === NMI) return 'nmi';
+  return vector === MACHINE_CHECK ? 'machineCheck' : 'irq';
 }

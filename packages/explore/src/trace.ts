@@ -4,11 +4,12 @@
 import type { RevisionRequest } from '@pkslab/kernel';
 import { type Column, FAULTED, formatAddress, KIND_MASK, Op, opNames } from '@pkslab/x86-cpu';
 import type { Action } from './actions.ts';
-import type { SearchResult } from './exhaustive.ts';
+import type { Budget } from './budget.ts';
 import { openBudget } from './guide.ts';
 import { kernelFunctions } from './host-stack.ts';
 import type { Node } from './node.ts';
-import type { Budget, Scenario } from './scenario.ts';
+import type { Scenario } from './scenario.ts';
+import type { SearchResult } from './search.ts';
 import { System } from './system.ts';
 
 const LANE_WIDTH = 72;
@@ -57,6 +58,9 @@ function lane(cpu: number, text: string): string {
 function eventText(action: Action): string {
   if (action.event === 'irq') return `irq, vector 0x${action.choice.toString(16)}`;
   if (action.event === 'preempt') return 'preempt: reschedule interrupt';
+  if (action.event === 'migrate') return `migrate: the task moves to CPU ${action.choice}`;
+  if (action.event === 'ipi') return `IPI arrives, vector 0x${action.choice.toString(16)}`;
+  if (action.event === 'machineCheck') return 'machine check';
   return action.event === 'nmi' ? 'nmi' : 'page fault on user memory';
 }
 

@@ -43,6 +43,7 @@ export class Tries implements OperationHook {
   #at = 0;
   #stack: string | null = null;
   #wantStack = false;
+  #wantSites = false;
 
   constructor(kernel: Kernel) {
     this.#machine = kernel.machine;
@@ -83,6 +84,21 @@ export class Tries implements OperationHook {
     this.#run(node);
     this.#wantStack = false;
     return this.#stack ?? '';
+  }
+
+  /** Where a node's operation stands in the kernel's code; found by running the path to it again. */
+  siteOf(node: Node): number {
+    if (node.site < 0) {
+      this.#wantSites = true;
+      this.#run(node);
+      this.#wantSites = false;
+    }
+    return node.site;
+  }
+
+  /** The same as text; empty where a routine has ended. */
+  siteName(node: Node): string {
+    return this.sites[this.siteOf(node)] ?? '';
   }
 
   /**
@@ -159,9 +175,9 @@ export class Tries implements OperationHook {
     const node = this.#path[this.#at] as Node;
     const op = kind & KIND_MASK;
     if (node.known) this.#compare(node, kind, a, b, c, d);
-    else {
+    else this.#learn(node, kind, a, b, c, d);
+    if (this.#wantSites && node.site < 0) {
       node.site = this.#siteOf(hostStack(SITE_FRAMES), node.routine.key);
-      this.#learn(node, kind, a, b, c, d);
     }
     if (this.#at === this.#path.length - 1) {
       if (this.#wantStack) {

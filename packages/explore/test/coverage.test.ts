@@ -6,23 +6,23 @@ describe('Coverage', () => {
   it('lists what was allowed at a site and never delivered there', () => {
     const system = systemOf(lostUpdate(1, { irq: 1 }));
     const coverage = new Coverage(system);
-    const { site } = system.nodeOf(0);
-    coverage.reached(site, system.enabled.allowed(0));
+    const node = system.nodeOf(0);
+    coverage.reached(node, system.enabled.allowed(0));
     expect(coverage.undelivered).toMatchObject([{ event: 'irq' }]);
     const [irq] = system.enabled.actions();
     if (irq === undefined) throw new Error('nothing is possible');
     coverage.took(irq, system.nodeOf(0));
     expect(coverage.undelivered).toEqual([]);
     expect(coverage.sitesReached).toHaveLength(1);
-    expect([...coverage.sites]).toEqual([site]);
+    expect([...coverage.sites]).toEqual([system.tries.siteOf(node)]);
   });
 
   it('remembers what was allowed there in any state', () => {
     const system = systemOf(lostUpdate(1, { irq: 1, nmi: 1 }));
     const coverage = new Coverage(system);
-    const { site } = system.nodeOf(0);
-    coverage.reached(site, 0b01);
-    coverage.reached(site, 0b10);
+    const node = system.nodeOf(0);
+    coverage.reached(node, 0b01);
+    coverage.reached(node, 0b10);
     expect(coverage.undelivered.map(({ event }) => event)).toEqual(['irq', 'nmi']);
   });
 

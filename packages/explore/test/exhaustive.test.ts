@@ -2,13 +2,13 @@ import { describe, expect, it } from 'vitest';
 import {
   type Budget,
   Coverage,
-  EVENT_KINDS,
   ExhaustiveSearch,
   explore,
   invariant,
   type Limits,
   type Scenario,
   System,
+  totalEvents,
 } from '../src/index.ts';
 import { cell, endsWith, lostUpdate, NONE, protocol, REFERENCE } from './support.ts';
 
@@ -80,7 +80,7 @@ describe('ExhaustiveSearch', () => {
     (_name, scenario) => {
       const held = { ...scenario, setup: () => ({ ...scenario.setup(REFERENCE), invariants: [] }) };
       const { verdict, states } = search(held);
-      const total = EVENT_KINDS.reduce((sum, kind) => sum + scenario.budget[kind], 0);
+      const total = totalEvents(scenario.budget, 2);
       let expected = 0;
       for (let n = 0; n <= total; n++) expected += countStates(held, scenario.budget, n);
       expect({ verdict, states }).toEqual({ verdict: 'holds', states: expected });

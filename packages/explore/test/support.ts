@@ -10,6 +10,7 @@ import {
   invariant,
   type Scenario,
   System,
+  totalEvents,
 } from '../src/index.ts';
 
 export const NONE: Budget = { irq: 0, nmi: 0, preempt: 0, pageFault: 0 };
@@ -40,7 +41,7 @@ export function cell(kernel: Kernel, name: string, count = 1): Column {
 
 export interface Protocol {
   readonly cpus?: number;
-  readonly budget?: Partial<Budget>;
+  readonly budget?: Budget;
   /** Fills handlers and gives the calls of each task, and what must hold. */
   code(kernel: Kernel): {
     readonly tasks: readonly (readonly (() => void)[])[];
@@ -54,7 +55,7 @@ export function protocol({ cpus = 1, budget = {}, code }: Protocol): Scenario {
   return {
     name: 'protocol',
     title: 'a small protocol',
-    budget: { ...NONE, ...budget },
+    budget,
     setup() {
       const kernel = smallKernel(cpus);
       const { tasks, invariants = [], vectors } = code(kernel);
@@ -68,7 +69,7 @@ export function protocol({ cpus = 1, budget = {}, code }: Protocol): Scenario {
 /** A system at the scenario's start, with its budget. */
 export function systemOf(scenario: Scenario): System {
   const system = new System(scenario.setup(REFERENCE));
-  const total = Object.values(scenario.budget).reduce((sum, n) => sum + n, 0);
+  const total = totalEvents(scenario.budget, system.machine.cpus.length);
   system.enabled.setBudget(scenario.budget, total);
   return system;
 }
@@ -83,7 +84,7 @@ export function endsWith(column: Column, value: number): Invariant {
 }
 
 /** Two tasks increment a cell with a get and a set. */
-export function lostUpdate(cpus: number, budget: Partial<Budget> = {}): Scenario {
+export function lostUpdate(cpus: number, budget: Budget = {}): Scenario {
   return protocol({
     cpus,
     budget,

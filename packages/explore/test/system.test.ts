@@ -210,14 +210,6 @@ describe('the state is all in what can be undone', () => {
     expect(explore(scenario)).toMatchObject({ verdict: 'holds', message: null });
   });
 
-  it('refuses an operation that it does not model', () => {
-    const scenario = protocol({
-      cpus: 2,
-      code: ({ machine }) => ({ tasks: [[() => machine.sendIpi(1, 0x20)]] }),
-    });
-    expect(() => explore(scenario)).toThrow('sendIpi is not modelled');
-  });
-
   it('reports entries that are nested without end', () => {
     const scenario = protocol({
       code({ entry, machine }) {

@@ -58,7 +58,8 @@ export class Scheduler {
     }
     // In turn: a task that yields over and over must not keep the CPU between itself and the first.
     if (after.length + before.length > 0) return [...after, ...before];
-    if (prev >= cpus && this.#tasks.isReady(prev)) return [prev];
+    const stays = this.#tasks.allowedOn(prev, cpu);
+    if (prev >= cpus && stays && this.#tasks.isReady(prev)) return [prev];
     return [cpu];
   }
 
@@ -68,8 +69,18 @@ export class Scheduler {
   }
 
   #claim(next: number): void {
+    this.#tasks.movesTo.poke(next, 0);
     this.#tasks.onCpu.poke(next, this.#machine.cpu.index + 1);
     this.#tasks.state.poke(next, TaskState.running);
+  }
+
+  /**
+   * migration_cpu_stop: a task that another CPU wants is put where only that CPU takes it.
+   *
+   * Use it with a reschedule interrupt, at whose exit the task leaves its CPU.
+   */
+  moveTo(task: number, cpu: number): void {
+    this.#tasks.movesTo.poke(task, cpu + 1);
   }
 
   /** Whether a halted CPU goes on: where there is work for it. */

@@ -30,6 +30,13 @@ const boundToField: FieldDefinition = {
   initial: 0,
   per: 'task',
 };
+/** CPU that the migration thread moves the task to, plus 1; 0 while nobody moves it. */
+const movesToField: FieldDefinition = {
+  name: 'task.moves_to',
+  type: 'u8',
+  initial: 0,
+  per: 'task',
+};
 const tifField: FieldDefinition = {
   name: 'thread_info.flags',
   type: 'u32',
@@ -77,6 +84,8 @@ export class Tasks {
   readonly onCpu: Column;
   /** The CPU that a task is bound to, plus 1; 0 while it may run on any. */
   readonly boundTo: Column;
+  /** The CPU on which a task goes on that is being migrated, plus 1; 0 for any other task. */
+  readonly movesTo: Column;
   /** What a new task has from its creation, and not from its parent. */
   readonly #ownedByCreate: readonly Column[];
   readonly tif: Column;
@@ -97,7 +106,8 @@ export class Tasks {
     this.state = machine.column(stateField);
     this.onCpu = machine.column(onCpuField);
     this.boundTo = machine.column(boundToField);
-    this.#ownedByCreate = [this.state, this.onCpu, this.boundTo];
+    this.movesTo = machine.column(movesToField);
+    this.#ownedByCreate = [this.state, this.onCpu, this.boundTo, this.movesTo];
     this.tif = machine.column(tifField);
     this.pagefaultDisabled = machine.column(pagefaultDisabledField);
     this.waitColumn = machine.column(waitColumnField);
@@ -130,7 +140,7 @@ export class Tasks {
 
   /** cpus_allowed: whether a task may run on a CPU. */
   allowedOn(task: number, cpu: number): boolean {
-    const bound = this.boundTo.values[task] as number;
+    const bound = (this.movesTo.values[task] as number) || (this.boundTo.values[task] as number);
     return bound === 0 || bound === cpu + 1;
   }
 

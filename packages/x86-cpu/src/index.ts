@@ -86,7 +86,7 @@ export {
   walkPage,
 } from './paging.ts';
 export { Invpcid } from './pcid.ts';
-export { deliverableEvent, raiseEvent } from './pending.ts';
+export { acknowledgeEvent, deliverableEvent, raiseEvent } from './pending.ts';
 export {
   CR0_AM,
   CR0_CD,

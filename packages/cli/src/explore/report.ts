@@ -40,9 +40,10 @@ export function count(n: number, what: string): string {
 }
 
 function boundText({ bound }: Exploration): string {
-  const { cpus, maxStates: _, ...kinds } = bound;
+  const { cpus, maxStates: _, perCpu = {}, ...kinds } = bound;
   const events = Object.entries(kinds).map(([kind, most]) => `${kind} ${most}`);
-  return [`${cpus} CPU(s)`, ...events].join(', ');
+  const each = Object.entries(perCpu).map(([kind, most]) => `${kind} ${most} on each CPU`);
+  return [`${cpus} CPU(s)`, ...events, ...each].join(', ');
 }
 
 /** One line for each invariant that a window suspended. */

@@ -11,6 +11,7 @@ export function legalCalls(): Invariant {
   return invariant({
     id: 'I16',
     text: 'no oops, panic, WARN or deadlock in a scenario whose calls are all legal',
+    looksAt: [],
     mark(view, id, argument) {
       if (id !== Mark.complaint) return null;
       return `${COMPLAINTS[argument] ?? 'a complaint'} in ${view.frame} context`;

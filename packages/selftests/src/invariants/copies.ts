@@ -15,6 +15,7 @@ export function cacheMatchesRegister(rights: Rights): Invariant {
   return invariant({
     id: 'I1',
     text: 'outside an open update, cache[cpu] == MSR[cpu]',
+    looksAt: [rights.columns.msr, rights.columns.cache],
     suspendedIn: CHANGING,
     boundary(view) {
       const msr = rights.msr(view.cpu);
@@ -28,6 +29,7 @@ export function registerMatchesSaved(rights: Rights): Invariant {
   return invariant({
     id: 'I2',
     text: 'in process context, MSR == saved_pkrs of the task',
+    looksAt: [rights.columns.msr, rights.columns.saved],
     suspendedIn: CHANGING,
     boundary(view) {
       if (view.frame !== 'task') return null;
@@ -42,6 +44,7 @@ export function handlerStartsClosed(rights: Rights): Invariant {
   return invariant({
     id: 'I3',
     text: 'the body of every handler starts with MSR = INIT',
+    looksAt: [rights.columns.msr],
     mark(view, id) {
       if (id !== Mark.handlerBody) return null;
       const msr = rights.msr(view.cpu);
@@ -69,6 +72,7 @@ export function keyZeroIsOpen(rights: Rights): Invariant {
   return invariant({
     id: 'I8',
     text: 'the pair of key 0 is 00 in every copy at all times',
+    looksAt: [rights.columns.msr, rights.columns.cache, rights.columns.saved],
     boundary(view) {
       const { cpu, task } = view;
       const all = rights.msr(cpu) | rights.cache(cpu) | rights.saved(task);
@@ -83,6 +87,7 @@ export function newTaskStartsClosed(rights: Rights): Invariant {
   return invariant({
     id: 'I11',
     text: 'a new task starts with saved_pkrs = INIT and count 0',
+    looksAt: [rights.columns.saved, rights.columns.ref],
     mark(view, id) {
       if (id !== Mark.start) return null;
       const saved = rights.saved(view.task);
@@ -111,6 +116,7 @@ export function cpuStartsClosed(kernel: Kernel, rights: Rights): Invariant {
   return invariant({
     id: 'I12',
     text: 'a CPU runs its first task with MSR = cache = INIT and CR4.PKS set',
+    looksAt: [],
     boundary: () => problems[0] ?? null,
   });
 }

@@ -16,6 +16,8 @@ export function grantsArePrivate(rights: Rights): Invariant {
   return invariant({
     id: 'I5',
     text: 'rights granted by one context are never usable by another',
+    // Others' grants only decide between this and G, which reports the same states.
+    looksAt: [rights.columns.msr],
     suspendedIn: GRANTING,
     boundary(view) {
       if (!isOpenWithoutGrant(rights, view) || !view.grantsElsewhere) return null;
@@ -28,6 +30,7 @@ export function countMatchesKey(rights: Rights): Invariant {
   return invariant({
     id: 'I6',
     text: 'count > 0 exactly while the device key is open in saved_pkrs; 0 at task exit',
+    looksAt: [rights.columns.ref, rights.columns.saved],
     suspendedIn: GRANTING,
     boundary(view) {
       if (view.frame !== 'task') return null;
@@ -47,6 +50,7 @@ export function ownGrantNeverFaults(): Invariant {
   return invariant({
     id: 'I7',
     text: "an access between a context's own grant and revoke never faults",
+    looksAt: [],
     fault(view, errorCode) {
       if (view.grants === 0 || (errorCode & PF_PK) === 0) return null;
       return `a ${view.frame} context with a grant got #PF 0x${errorCode.toString(16)}`;
@@ -71,6 +75,7 @@ export function handledMeansThrough(kernel: Kernel): Invariant {
   return invariant({
     id: 'I15',
     text: 'after a fault is declared handled the same access is not refused again',
+    looksAt: [],
     fault(view, errorCode, address, fixup) {
       if (fixup || (errorCode & PF_PK) === 0) return null;
       const at = place(view);
@@ -92,6 +97,7 @@ export function nothingOpenWithoutGrant(rights: Rights, device: DeviceRange): In
   return invariant({
     id: 'G',
     text: 'an access outside any grant to a protected mapping faults',
+    looksAt: [rights.columns.msr],
     suspendedIn: GRANTING,
     boundary(view) {
       if (!isOpenWithoutGrant(rights, view)) return null;

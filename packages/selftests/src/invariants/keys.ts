@@ -35,17 +35,19 @@ function strayKey(value: number, free: number): number {
 }
 
 export function freeKeysAreClosed(kernel: Kernel, rights: Rights): Invariant {
-  const { values: map } = cellsOf(kernel, 'pks_key_allocation_map');
+  const taken = cellsOf(kernel, 'pks_key_allocation_map');
+  const { values: map } = taken;
   const freeOf = new Map<number, number>();
   const free = (): number => {
-    const taken = map[0] as number;
-    const known = freeOf.get(taken) ?? freeKeys(taken);
-    if (known !== 0 && !freeOf.has(taken)) freeOf.set(taken, known);
+    const bits = map[0] as number;
+    const known = freeOf.get(bits) ?? freeKeys(bits);
+    if (known !== 0 && !freeOf.has(bits)) freeOf.set(bits, known);
     return known;
   };
   return invariant({
     id: 'I9',
     text: 'an unallocated key is access-disabled in every task and on every CPU, and in no PTE',
+    looksAt: [rights.columns.msr, rights.columns.saved, taken],
     boundary(view) {
       const msr = strayKey(rights.msr(view.cpu), free());
       if (msr > 0) return `CPU ${view.cpu}: key ${msr} is free, and open in MSR`;
@@ -99,6 +101,12 @@ export function branchMatchesMaps(kernel: Kernel): Invariant {
   return invariant({
     id: 'I10',
     text: 'the static branch counts live protected page maps, and is on on every CPU before one is attached',
+    looksAt: [
+      branch.count,
+      cellsOf(kernel, 'dev_pagemap.flags'),
+      cellsOf(kernel, 'dev_pagemap.pkey'),
+    ],
+    looksAtAll: [branch.text],
     boundary() {
       const live = maps();
       if (live === 0) return null;

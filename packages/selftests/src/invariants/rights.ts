@@ -25,19 +25,33 @@ export interface Rights {
   cache(cpu: number): number;
   saved(task: number): number;
   ref(task: number): number;
+  /** The cells behind these. */
+  readonly columns: {
+    readonly msr: Column;
+    readonly cache: Column;
+    readonly saved: Column;
+    readonly ref: Column;
+  };
   /** Whether the device key is open in a register value. */
   isOpen(value: number): boolean;
 }
 
 export function rightsOf(kernel: Kernel): Rights {
   const { machine } = kernel;
-  const { values: msr } = machine.registers.pkrs;
-  const { values: cache } = machine.column(pkrsCacheField);
-  const { values: saved } = machine.column(savedPkrsField);
   const { access } = kernel.module(memremap);
-  const { values: ref } = access.ref;
+  const columns = {
+    msr: machine.registers.pkrs,
+    cache: machine.column(pkrsCacheField),
+    saved: machine.column(savedPkrsField),
+    ref: access.ref,
+  };
+  const { values: msr } = columns.msr;
+  const { values: cache } = columns.cache;
+  const { values: saved } = columns.saved;
+  const { values: ref } = columns.ref;
   const shift = access.pkey * 2;
   return {
+    columns,
     msr: (cpu) => msr[cpu] as number,
     cache: (cpu) => cache[cpu] as number,
     saved: (task) => saved[task] as number,
