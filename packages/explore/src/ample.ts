@@ -72,8 +72,8 @@ export class AmpleSets {
   /** Whether invariants look at nothing but the CPU that stepped and its task; at the end they may look anywhere. */
   static areAllLocal(invariants: readonly Invariant[]): boolean {
     return invariants.every(
-      ({ looksAt, boundary, mark, access, fault }) =>
-        looksAt !== undefined || (boundary ?? mark ?? access ?? fault) === undefined,
+      ({ looksAt, boundary, mark, access, fault, operation }) =>
+        looksAt !== undefined || (boundary ?? mark ?? access ?? fault ?? operation) === undefined,
     );
   }
 

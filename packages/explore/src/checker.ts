@@ -27,6 +27,7 @@ export class Checker implements View {
   readonly #boundary: readonly { readonly check: Invariant; readonly suspends: number }[];
   readonly #marks: readonly Invariant[];
   readonly #accesses: readonly Invariant[];
+  readonly #operations: readonly Invariant[];
   readonly #preserved: readonly { readonly cell: PreservedCell; readonly id: string }[];
   /** For each context: what the context below it had in the preserved cells. */
   readonly #kept: Column;
@@ -40,6 +41,7 @@ export class Checker implements View {
       .map((check) => ({ check, suspends: windowBits(check) }));
     this.#marks = invariants.filter((check) => check.mark !== undefined);
     this.#accesses = invariants.filter((check) => check.access !== undefined);
+    this.#operations = invariants.filter((check) => check.operation !== undefined);
     this.#preserved = invariants.flatMap((check) =>
       (check.preserves ?? []).map((cell) => ({ cell, id: check.id })),
     );
@@ -94,6 +96,17 @@ export class Checker implements View {
     for (const check of this.#accesses) {
       this.#report(check, check.access?.(this, node.a, size) ?? null);
       if (op === Op.copy) this.#report(check, check.access?.(this, node.b, size) ?? null);
+    }
+  }
+
+  /** An operation was executed. */
+  operation(task: number, node: Node, result: number): void {
+    if (this.#operations.length === 0) return;
+    this.look(task, node);
+    const op = node.kind & KIND_MASK;
+    for (const check of this.#operations) {
+      const { a, b, c, d } = node;
+      this.#report(check, check.operation?.(this, op, a, b, c, d, result) ?? null);
     }
   }
 

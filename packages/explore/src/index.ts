@@ -25,6 +25,7 @@ export {
   type View,
   type Window,
 } from './invariant.ts';
+export { lockOrder, noSleepingWhileAtomic } from './locks.ts';
 export { type Deliver, type Scenario, type Setup, scenario, type Wish } from './scenario.ts';
 export type { Limits, Progress, SearchResult } from './search.ts';
 export { STRATEGIES, type Strategy, type StrategyOptions } from './strategy.ts';

@@ -55,6 +55,19 @@ export interface Invariant {
   mark?(view: View, id: number, argument: number): string | null;
   /** When a load, store, copy or fill of memory went through. */
   access?(view: View, address: number, size: number): string | null;
+  /**
+   * When an operation was executed: its kind without flags, its operands, its result. For checks that no other
+   * function can make, since it is asked often.
+   */
+  operation?(
+    view: View,
+    op: number,
+    a: number,
+    b: number,
+    c: number,
+    d: number,
+    result: number,
+  ): string | null;
   /** When an access is refused; `errorCode` is that of the #PF, `fixup` says that the exception tables have it. */
   fault?(view: View, errorCode: number, address: number, fixup: boolean): string | null;
   /** Cells that every handler leaves unchanged: compared when its exit has restored them. */

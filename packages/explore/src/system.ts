@@ -189,6 +189,7 @@ export class System {
     this.onStep?.(this.#cpu, this.#task, node, result);
     if (result === FAULTED) this.#fault(node);
     else {
+      this.checker.operation(this.#task, node, result);
       if (op >= Op.load8 && op <= Op.copyIn) this.checker.access(this.#task, node);
       this.#advance(node, result, this.#executor.brought);
     }
