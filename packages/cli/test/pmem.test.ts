@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createImage, openFileMedia } from '@pkslab/pmem/node';
+import { arrayDisk, Volume } from '@pkslab/selftests';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pmem } from '../src/commands/pmem.ts';
 import { CheckProgress } from '../src/pmem/check-progress.ts';
@@ -90,6 +91,23 @@ describe('pkslab pmem check', () => {
     expect(JSON.parse(out)).toMatchObject({ ok: true, pages: 769, unreadable: 0, different: 0 });
     expect(readFileSync(image).equals(bytes)).toBe(true);
     expect(existsSync(`${image}.lock`)).toBe(false);
+  });
+
+  it('says that the superblock of a volume is damaged, and leaves it so', async () => {
+    const bytes = new Uint8Array(2 ** 20);
+    new Volume(arrayDisk(bytes));
+    writeFileSync(image, bytes);
+    expect((await run('info', image)).out).toContain('contents   a volume of pkslab demo\n');
+    expect((await run('check', image)).status).toBe(0);
+    bytes[20] = 1;
+    writeFileSync(image, bytes);
+    const { status, out } = await run('check', image);
+    expect(status).toBe(1);
+    expect(out).toContain('as they should be');
+    expect(out).toContain('a volume of pkslab demo; its superblock is damaged');
+    expect((await run('info', image)).out).toContain('its superblock is damaged');
+    expect(JSON.parse((await run('check', image, '--json')).out)).toMatchObject({ ok: false });
+    expect(readFileSync(image).equals(bytes)).toBe(true);
   });
 
   it('refuses an image that somebody has open', async () => {

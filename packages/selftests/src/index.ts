@@ -24,7 +24,13 @@ export {
 export { scenarios } from './scenarios/index.ts';
 export { type SmallStack, smallStack } from './scenarios/small-stack.ts';
 export { arrayDisk, type Disk } from './sqlite/disk.ts';
-export { IMAGE_SIZE_MIN, type ImageExtent, type Layout, layoutOf } from './sqlite/layout.ts';
+export {
+  IMAGE_SIZE_MIN,
+  type ImageExtent,
+  type Layout,
+  layoutOf,
+  volumeState,
+} from './sqlite/layout.ts';
 export { loadSqlite } from './sqlite/load.ts';
 export { StackDisk } from './sqlite/stack-disk.ts';
 export { DATABASE_NAME, installVolumeVfs, type VolumeVfs } from './sqlite/vfs.ts';

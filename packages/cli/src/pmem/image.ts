@@ -5,7 +5,7 @@ import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { residentChunksFor } from '@pkslab/pmem';
 import { defaultPmemLimit, imageUser, MediaError, openFileMedia } from '@pkslab/pmem/node';
-import { bootStack } from '@pkslab/selftests';
+import { bootStack, volumeState } from '@pkslab/selftests';
 import { onInterrupt } from '../demo/interrupt.ts';
 import { type Command, type CommandSpec, type Io, runCommand } from '../options.ts';
 import { CheckProgress } from './check-progress.ts';
@@ -67,13 +67,13 @@ function imageInfo(path: string): ImageInfo {
     size: stats.size,
     allocated: stats.blocks * 512,
     readOnly: (stats.mode & 0o222) === 0,
-    contents: contentsOf(path),
+    contents: contentsOf(path, stats.size),
     user: imageUser(realpathSync(path)),
   };
 }
 
 /** By the first bytes: no lock is taken for that. */
-function contentsOf(path: string): string {
+function contentsOf(path: string, size: number): string {
   const head = Buffer.alloc(HEAD);
   const fd = openSync(path, 'r');
   try {
@@ -82,7 +82,8 @@ function contentsOf(path: string): string {
     closeSync(fd);
   }
   if (head.readUInt16LE(1080) === 0xef53) return 'an ext2, ext3 or ext4 file system';
-  if (head.readBigUInt64LE(0) === 0x42_41_4c_53_4b_50_02_00n) return 'a volume of pkslab demo';
+  const volume = volumeState(head, size);
+  if (volume !== 'none') return `a volume of pkslab demo${volume === 'sound' ? '' : `; ${volume}`}`;
   if (head.readUInt16LE(510) === 0xaa55) return 'a boot sector: a partition table or a FAT volume';
   return head.every((byte) => byte === 0) ? 'zeroes at the start' : 'something else';
 }
@@ -90,10 +91,12 @@ function contentsOf(path: string): string {
 const checkSpec = {
   name: 'pmem check',
   summary: `Attaches an image read-only, reads all of it through the driver with protection on, and compares that with
-the file. Nothing is changed.`,
+the file; of a volume of pkslab demo the superblock is looked at too. Nothing is changed.`,
   positionals: [image],
   options: { json },
-  notes: ['Exit status: 0 if every page can be read and is the same; 1 if not; 130 after Ctrl-C.'],
+  notes: [
+    'Exit status: 0 if every page can be read and is the same, and no superblock is damaged; 1 if not; 130 after Ctrl-C.',
+  ],
 } as const satisfies CommandSpec;
 
 interface CheckResult {
@@ -101,6 +104,8 @@ interface CheckResult {
   readonly pages: number;
   readonly unreadable: number;
   readonly different: number;
+  /** Of a volume of the demo: `sound`, or what is wrong with it; else `none`. */
+  readonly volume: string;
 }
 
 /** `pkslab pmem check IMAGE` */
@@ -112,12 +117,17 @@ export const check: Command = (args, io) =>
       io.stderr('interrupted: not all was checked\n');
       return 130;
     }
-    const { pages, unreadable, different } = result;
-    const ok = unreadable === 0 && different === 0;
+    const { pages, unreadable, different, volume } = result;
+    const sound = volume === 'sound' || volume === 'none';
+    const ok = unreadable === 0 && different === 0 && sound;
     if (options.json) io.stdout(`${JSON.stringify({ ok, ...result }, null, 2)}\n`);
     else {
-      const verdict = ok ? 'as they should be' : `${unreadable} unreadable, ${different} different`;
+      const verdict =
+        unreadable + different === 0
+          ? 'as they should be'
+          : `${unreadable} unreadable, ${different} different`;
       io.stdout(`${path}: ${pages} pages read through the protected path: ${verdict}\n`);
+      if (!sound) io.stdout(`${path}: a volume of pkslab demo; ${volume}\n`);
     }
     return ok ? 0 : 1;
   });
@@ -153,16 +163,18 @@ async function checkImage(
     const theirs = Buffer.alloc(BLOCK);
     let unreadable = 0;
     let different = 0;
+    let volume = 'none';
     for (let at = 0; at < media.size; at += BLOCK) {
       if (!(await goOn(at, media.size))) return null;
       const length = Math.min(BLOCK, media.size - at);
       media.read(at, theirs.subarray(0, length));
       const status = kernel.call(() => device.read(at, ours, length));
+      if (at === 0) volume = volumeState(theirs, media.size);
       if (status !== 0) unreadable += length / PAGE;
       else different += differentPages(ours, theirs, length);
     }
     kernel.call(() => device.detach());
-    return { image: path, pages: media.size / PAGE, unreadable, different };
+    return { image: path, pages: media.size / PAGE, unreadable, different, volume };
   } finally {
     media.close();
   }

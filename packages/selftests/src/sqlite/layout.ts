@@ -96,6 +96,19 @@ export function decodeSuperblocks(bytes: Uint8Array, imageSize: number): Superbl
   return copies.includes('damaged') ? 'damaged' : 'foreign';
 }
 
+/**
+ * What the first bytes of an image say about a volume on it: `none`, `sound`, or what is wrong.
+ *
+ * @param head at least the copies of the superblock
+ */
+export function volumeState(head: Uint8Array, imageSize: number): string {
+  const state = decodeSuperblocks(head.subarray(0, SUPERBLOCK_COPIES * SUPERBLOCK_SIZE), imageSize);
+  if (state === 'blank' || state === 'foreign') return 'none';
+  if (state === 'damaged') return 'its superblock is damaged';
+  if (state.imageSize === imageSize) return 'sound';
+  return `it was made with ${state.imageSize} bytes and has ${imageSize}`;
+}
+
 /** Sequence numbers go round. */
 function isNewer(a: SuperblockValues, b: SuperblockValues): boolean {
   return ((a.sequence - b.sequence) | 0) > 0;
