@@ -134,7 +134,10 @@ class Methods {
     return {
       xClose: (pointer: WasmPointer) => {
         this.#files.delete(pointer);
-        return 0;
+        return this.#guard(capi.SQLITE_IOERR_CLOSE, () => {
+          this.#volume.settle();
+          return 0;
+        });
       },
       xRead: (pointer: WasmPointer, into: WasmPointer, length: number, offset: number) =>
         this.#guard(capi.SQLITE_IOERR_READ, () => {

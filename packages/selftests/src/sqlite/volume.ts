@@ -35,6 +35,8 @@ export class ExtentFull extends Error {
   override readonly name = 'ExtentFull';
 }
 
+const GATHERED_MAX: number = 64 * 1024;
+
 /** A file of the volume: its bytes are durable at `sync`, its size with them. */
 export interface VolumeFile {
   readonly extent: ImageExtent;
@@ -47,6 +49,10 @@ export class Volume {
   readonly database: VolumeFile;
   readonly journal: VolumeFile;
   readonly #disk: Disk;
+  /** Writes that follow each other, until something else is asked for. */
+  readonly #gathered: Uint8Array = new Uint8Array(GATHERED_MAX);
+  #gatheredAt = 0;
+  #gatheredLength = 0;
   /** Of the newest superblock on the disk. */
   #sequence = 0;
   #sizesChanged = false;
@@ -90,6 +96,7 @@ export class Volume {
   read(file: VolumeFile, offset: number, into: Uint8Array): number {
     const length = Math.max(0, Math.min(into.length, file.size - offset));
     if (length > 0) {
+      this.settle();
       const part = length === into.length ? into : into.subarray(0, length);
       check('read', this.#disk.read(file.extent.start + offset, part));
     }
@@ -101,7 +108,7 @@ export class Volume {
   write(file: VolumeFile, offset: number, from: Uint8Array): void {
     const end = offset + from.length;
     if (end > file.extent.size) throw new ExtentFull(`${file.extent.size} bytes are full`);
-    check('write', this.#disk.write(file.extent.start + offset, from));
+    this.#gather(file.extent.start + offset, from);
     if (end > file.size) this.setSize(file, end);
   }
 
@@ -116,8 +123,30 @@ export class Volume {
     if (!exists) this.setSize(file, 0);
   }
 
+  /** SQLite writes a journal in pieces of a few bytes: they reach the disk as one. */
+  #gather(at: number, from: Uint8Array): void {
+    const follows = at === this.#gatheredAt + this.#gatheredLength;
+    if (!follows || this.#gatheredLength + from.length > GATHERED_MAX) this.settle();
+    if (from.length > GATHERED_MAX) {
+      check('write', this.#disk.write(at, from));
+      return;
+    }
+    if (this.#gatheredLength === 0) this.#gatheredAt = at;
+    this.#gathered.set(from, this.#gatheredLength);
+    this.#gatheredLength += from.length;
+  }
+
+  /** Passes on what was gathered: when a file is closed without a sync. */
+  settle(): void {
+    const length = this.#gatheredLength;
+    if (length === 0) return;
+    this.#gatheredLength = 0;
+    check('write', this.#disk.write(this.#gatheredAt, this.#gathered.subarray(0, length)));
+  }
+
   /** Makes contents durable, and then sizes: a size never covers bytes that were not there. */
   sync(): void {
+    this.settle();
     check('flush', this.#disk.flush());
     if (!this.#sizesChanged) return;
     this.#sequence = (this.#sequence + 1) >>> 0;
