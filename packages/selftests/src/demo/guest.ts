@@ -43,6 +43,7 @@ export class Guest {
   #vfs: VolumeVfs | null = null;
   #db: Database | null = null;
   #workload: Workload | null = null;
+  readonly #page: Uint8Array = new Uint8Array(4096);
   #bytesWritten = 0;
   #failure: string | null = null;
 
@@ -92,6 +93,11 @@ export class Guest {
         ? messageOf(error)
         : `${messageOf(error)} (${cause})`;
     }
+  }
+
+  /** Reads a page of the image, and no more: somewhere for stray writes to strike. */
+  readPage(): void {
+    this.#attempt(() => this.#disk.read(0, this.#page));
   }
 
   /** Closes the database, reads it again from the device, and flushes. */

@@ -40,6 +40,8 @@ export interface PhaseProgress {
 const CPUS = 2;
 /** Transactions between two calls of `progress`. */
 const BATCH = 10;
+/** Reads at the end, at most, for stray writes that are still due. */
+const READS_MAX = 1000;
 /** Failed transactions in a row after which a run gives up. */
 const FAILURES_MAX = 25;
 
@@ -130,6 +132,11 @@ class Phase {
       this.#firstFailure ??= error;
       failures++;
       if (failures >= FAILURES_MAX || this.#guest.kernelFailure !== null) return;
+    }
+    // The last transactions may have been too short for the last stray writes.
+    for (let reads = 0; reads < READS_MAX && this.#saboteur.due > 0; reads++) {
+      this.#saboteur.allow(strays);
+      this.#guest.readPage();
     }
     await this.#goOn();
   }

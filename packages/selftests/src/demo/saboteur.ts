@@ -51,6 +51,11 @@ export class Saboteur {
     this.#source.target = strays;
   }
 
+  /** Stray writes that were allowed and have not struck yet. */
+  get due(): number {
+    return this.#source.target - this.#source.struck;
+  }
+
   /** No more strikes; those on their way are finished. */
   stop(): void {
     const { kernel } = this.#stack;
