@@ -75,6 +75,9 @@ export class Saboteur {
     const { target } = this.#source;
     const lines: string[] = [];
     const address = this.#canaryAim.address(-1);
+    // Threads that were woken store while somebody counts.
+    this.#source.target = 0;
+    kernel.run();
     kernel.runner.attach(null);
     kernel.printk.onLine = (line) => lines.push(line);
     const buggyStore = (): void => kernel.machine.store32(address, 0);
