@@ -4,7 +4,7 @@
 
 import { EOPNOTSUPP, type Kernel, KernelError, PAGE_OFFSET } from '@pkslab/kernel';
 import { type DevAccess, memremap, type Pagemaps } from '@pkslab/memremap';
-import { PAGE_SIZE } from '@pkslab/x86-cpu';
+import { PAGE_SIZE, PerCpu } from '@pkslab/x86-cpu';
 import { MapOwners, Popped } from './map-owners.ts';
 
 /** Context of a map by {@link Kmap.kmap}, which may sleep. */
@@ -23,6 +23,8 @@ export class Kmap {
   private readonly owners: MapOwners | null;
   private readonly sleepChecked: boolean;
   private readonly hasLocal: boolean;
+  private readonly preemptCount: PerCpu;
+  private readonly interruptFlag: PerCpu;
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
@@ -31,6 +33,8 @@ export class Kmap {
     this.access = access;
     this.owners = kernel.choice('kmapPolicy') === 'local' ? new MapOwners(kernel) : null;
     this.sleepChecked = kernel.choice('kmapMightSleep') === 'checked';
+    this.preemptCount = kernel.preempt.count;
+    this.interruptFlag = new PerCpu(kernel.machine.registers.interruptFlag);
     this.hasLocal = kernel.choice('kmapVariant') === 'local';
   }
 
@@ -53,7 +57,7 @@ export class Kmap {
    * kernel.call(() => kernel.machine.tryStore32(address, 1)); // => true: refused again
    */
   kmap(pfn: number): number {
-    if (this.sleepChecked) this.kernel.oops.mightSleep();
+    if (this.sleepChecked && this.mustNotSleep()) this.kernel.oops.mightSleep();
     this.enableAccess(pfn, TASK_CONTEXT);
     return PAGE_OFFSET + pfn * PAGE_SIZE;
   }
@@ -128,6 +132,11 @@ export class Kmap {
 
   #absent(name: string): KernelError {
     return new KernelError(EOPNOTSUPP, `${name}: revision ${this.kernel.revision} has none`);
+  }
+
+  /** What might_sleep looks at; here, because kmap is called often and must not sleep seldom. */
+  private mustNotSleep(): boolean {
+    return this.preemptCount.read() !== 0 || this.interruptFlag.read() === 0;
   }
 
   /** enable_access, in a context that is looked up only where it is kept. */
