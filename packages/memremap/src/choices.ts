@@ -7,6 +7,7 @@ import type { ChoiceSlice } from '@pkslab/kernel';
 export type GrantVerbs = 'devAccess' | 'pgmapMk' | 'pgmapSet';
 
 const RFC_V2 = {
+  DEVMAP_ACCESS_PROTECTION: 'y',
   grantVerbs: 'devAccess',
   grantCounting: 'perTask',
   countProtection: 'localIrqSave',
@@ -40,6 +41,8 @@ const V10 = {
 } as const;
 
 /**
+ * - `DEVMAP_ACCESS_PROTECTION` — the Kconfig option (ZONE_DEVICE_ACCESS_PROTECTION in RFC V2): with `n` there is
+ *   no device key, and everything is as without the patches.
  * - `grantVerbs` — the names of the verbs and of the count: `dev_access_enable`, `dev_page_access_ref`
  *   [PATCH 12/17]; `__pgmap_mk_readwrite`, `pgmap_prot_count` (V7), which a child inherits;
  *   `__pgmap_set_readwrite` (V10).
@@ -90,6 +93,7 @@ export const memremapChoices: ChoiceSlice = {
     },
   },
   values: {
+    DEVMAP_ACCESS_PROTECTION: ['y', 'n'],
     grantVerbs: ['devAccess', 'pgmapMk', 'pgmapSet'],
     grantCounting: ['perTask', 'perCpuPreemptOff', 'perCpu', 'cookie'],
     countProtection: ['localIrqSave', 'atomicCounter', 'spinLockIrq', 'none'],

@@ -106,7 +106,9 @@ export class DevAccess {
     this.warns = kernel.choice('underflow') === 'warns';
     this.gate = kernel.choice('accessGate') === 'key' ? null : this.branch;
     // One key for all device memory, which is never freed; without one, protection is off.
+    const configured = kernel.choice('DEVMAP_ACCESS_PROTECTION') === 'y';
     kernel.initcall('subsys', () => {
+      if (!configured) return;
       const key = pks.keys.forConsumer('Device Memory', 'pgmapProtection');
       if (key <= 0) return;
       this.pkey = key;

@@ -44,7 +44,7 @@ export class FaultMode {
     const atBoot = kernel.choice('faultMode');
     this.#mode = kernel.machine.column(faultModeField(atBoot));
     this.#relieve = this.#relief(kernel.choice('faultRelief'), pks);
-    if (atBoot === 'none') return;
+    if (atBoot === 'none' || kernel.choice('DEVMAP_ACCESS_PROTECTION') === 'n') return;
     const parse = PARSERS[kernel.choice('faultModeParsing')] as Parse;
     kernel.initcall('late', () => {
       if (access.available) pks.callbacks.register(access.pkey, (regs) => this.#onFault(regs));

@@ -6,6 +6,7 @@ import { type Pks, pksCore } from '@pkslab/pks-core';
 import { memremapChoices } from './choices.ts';
 import { AtomicCount, SpinLockedCount, UnprotectedCount } from './count-protection.ts';
 import { DevAccess, grantVerbs } from './dev-access.ts';
+import { Devres } from './devres.ts';
 import { FaultMode } from './fault-mode.ts';
 import { GlobalAccess } from './global-access.ts';
 import { CookieAccess, PerCpuCount } from './grant-counting.ts';
@@ -17,6 +18,7 @@ export interface Memremap {
   /** Grants to every task, of the one revision that has them. */
   readonly globalAccess: GlobalAccess;
   readonly pagemaps: Pagemaps;
+  readonly devres: Devres;
 }
 
 const BY_PROTECTION = Object.freeze({
@@ -68,6 +70,9 @@ export const memremap: KernelModule<Memremap> = {
       ...of('CookieAccess'),
       'GlobalAccess.enable': enable,
       'GlobalAccess.disable': disable,
+      'Devres.addAction': 'devm_add_action_or_reset',
+      'Devres.memremapPages': 'devm_memremap_pages',
+      'Devres.releaseAll': 'devres_release_all',
       'Pagemaps.memremapPages': 'memremap_pages',
       'Pagemaps.memunmapPages': 'memunmap_pages',
       'Pagemaps.pageIsAccessProtected': posted ? 'page_is_access_protected' : 'devmap_protected',
@@ -80,6 +85,11 @@ export const memremap: KernelModule<Memremap> = {
     const access = createAccess(kernel, pks);
     new FaultMode(kernel, pks, access);
     const pagemaps = new Pagemaps(kernel, access);
-    return { access, globalAccess: new GlobalAccess(kernel, pks, access), pagemaps };
+    return {
+      access,
+      globalAccess: new GlobalAccess(kernel, pks, access),
+      pagemaps,
+      devres: new Devres(kernel, pagemaps),
+    };
   },
 };
