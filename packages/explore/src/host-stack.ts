@@ -3,7 +3,7 @@
 
 /** Classes by which code reaches the machine, and what runs routines: no functions of the kernel. */
 const MACHINERY =
-  /^(Tries|\w*Column|PerCpu|MarkWindow|Machine\w*|Runner)\.|^(learn|run)\b|^(new|Object|Array|hostStack)\b/;
+  /^(Tries|\w*Column|PerCpu|MarkWindow|Machine\w*|Recorder|Runner)\.|^(learn|run)\b|^(new|Object|Array|hostStack)\b/;
 
 const RUNNER = /^Tries\.|^run\b/;
 

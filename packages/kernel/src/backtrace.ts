@@ -11,6 +11,7 @@ export const kernelSymbols: SymbolNames = {
   'Entry.nmi': 'exc_nmi',
   'Entry.machineCheck': 'exc_machine_check',
   'Entry.pageFault': 'exc_page_fault',
+  'Entry.doubleFault': 'exc_double_fault',
   'Entry.generalProtection': 'exc_general_protection',
   'Kernel.exec': 'begin_new_exec',
   'Kernel.spawnCode': 'copy_process',
@@ -30,10 +31,23 @@ export const kernelSymbols: SymbolNames = {
   'Srcu.synchronize': 'synchronize_srcu',
   'StaticKey.dec': 'static_key_slow_dec',
   'StaticKey.inc': 'static_key_slow_inc',
+  'Hotplug.down': 'cpu_down',
+  'Hotplug.playDead': 'play_dead',
+  'Hotplug.up': 'cpu_up',
+  'Idtentry.enter': 'idtentry_enter',
+  'Idtentry.exit': 'idtentry_exit',
+  'Idtentry.exitUpcall': 'xen_pv_evtchn_do_upcall',
+  'Idtentry.nmiEnter': 'nmi_enter',
+  'Idtentry.nmiExit': 'nmi_exit',
+  'Smp.call': 'smp_call_function_single',
+  'Smp.rdmsrOnCpu': 'rdmsrl_on_cpu',
+  'Smp.wrmsrOnCpu': 'wrmsrl_on_cpu',
+  'Softirq.raise': 'raise_softirq',
+  '#condResched': 'idtentry_exit_cond_resched',
   '#contextSwitch': 'context_switch',
-  '#idle': 'do_idle',
-  '#idtentryEnter': 'idtentry_enter',
-  '#idtentryExit': 'idtentry_exit',
+  '#flushQueue': 'flush_smp_call_function_queue',
+  '#startSecondary': 'start_secondary',
+  doIdle: 'do_idle',
   '#switchTo': '__switch_to',
 };
 
@@ -43,7 +57,10 @@ const HIDDEN_CLASSES: ReadonlySet<string> = new Set([
   'Column',
   'Debugfs',
   'Entry',
+  'CpuStates',
   'FaultHandler',
+  'Hotplug',
+  'Idtentry',
   'IntColumn',
   'Kernel',
   'KernelMappings',
@@ -59,10 +76,14 @@ const HIDDEN_CLASSES: ReadonlySet<string> = new Set([
   'PhysicalMemory',
   'Preempt',
   'PrintkRing',
+  'Recorder',
+  'Rcu',
   'Reflect',
   'Runner',
   'Scheduler',
   'Set',
+  'Smp',
+  'Softirq',
   'SpinLock',
   'Srcu',
   'StaticKey',
@@ -83,6 +104,8 @@ const HIDDEN_FUNCTIONS: ReadonlySet<string> = new Set([
 
 /** From one of these down to the interrupted operation, frames are those of whoever fired the event. */
 const EVENT_DELIVERY: ReadonlySet<string> = new Set([
+  'Runner.debugException',
+  'Runner.deliverPending',
   'Runner.interrupt',
   'Runner.machineCheck',
   'Runner.nmi',
@@ -90,7 +113,7 @@ const EVENT_DELIVERY: ReadonlySet<string> = new Set([
   'Runner.userPageFault',
 ]);
 
-const TASK_BOUNDARY: ReadonlySet<string> = new Set(['Runner.call', '#runCall', 'Kernel.start']);
+const TASK_BOUNDARY: ReadonlySet<string> = new Set(['Runner.call', '#runCall', 'startKernel']);
 
 const FRAME = /^\s*at (?:async )?(?:new )?([\w$]*\.?#?[\w$]+)(?: \[as [^\]]*\])? \(/;
 const FRAMES_MAX = 16;
@@ -136,7 +159,7 @@ function interruptedFrames(frames: readonly string[]): readonly string[] {
     if (host === undefined) continue;
     if (TASK_BOUNDARY.has(host)) break;
     if (EVENT_DELIVERY.has(host)) delivering = true;
-    else if (host === 'Runner.operate') delivering = false;
+    else if (host === 'Recorder.operate') delivering = false;
     if (!delivering) names.push(host);
   }
   return names;

@@ -1,41 +1,102 @@
 // SPDX-License-Identifier: MIT
 // The kernel's own slice of each revision.
 
-import type { NmiCoverage, StatePassing } from './entry.ts';
+import type { OnlineSetup } from './hotplug.ts';
+import type { EntrySaveAt, NmiCoverage, StatePassing, XenUpcall } from './idtentry.ts';
 import type { ChoiceSlice } from './revision.ts';
 import type { SchedHook } from './sched.ts';
 
 const STATE_PASSING: readonly StatePassing[] = ['byValue', 'byReference'] as const;
-const NMI_COVERED: readonly NmiCoverage[] = ['no', 'yes'] as const;
+const NMI_COVERED: readonly NmiCoverage[] = ['no', 'nmiAndMc', 'yes'] as const;
 const SCHED_HOOK: readonly SchedHook[] = ['xtraOnly', 'switchEnd', 'beforeCurrent'] as const;
+const ENTRY_SAVE_AT: readonly EntrySaveAt[] = ['beforeRcu', 'instrumentable'] as const;
+const XEN_UPCALL: readonly XenUpcall[] = ['explicitRestore', 'uniform', 'forgotten'] as const;
+const ONLINE_SETUP: readonly OnlineSetup[] = ['yes', 'no'] as const;
 
 /**
  * - `statePassing` — how idtentry_enter hands `idtentry_state` to what saves into it (D-01).
- * - `nmiCovered` — whether #NMI and #MC save and restore, as ordinary entries do (D-03).
+ * - `nmiCovered` — which entries of the NMI class save and restore, as ordinary entries do (D-03): none, #NMI and
+ *   #MC (RFC V3), or #DB, #BP and #DF too. Entries from user mode, which V8 and later cover as well, are not
+ *   modelled: the register is INIT there anyway.
  * - `schedHook` — where __switch_to calls the modules (D-08).
+ * - `entrySaveAt` — whether an entry saves before RCU is told and outside instrumentation_begin and _end, or
+ *   between them while RCU watches; its exit restores likewise (D-07).
+ * - `xenUpcall` — how xen_pv_evtchn_do_upcall restores where it leaves by idtentry_exit_cond_resched (D-14): by
+ *   hand in the upcall, as every exit does, or (sabotage) not at all.
+ * - `onlineSetup` — whether a CPU that comes online again runs setup_pks and the like (`no` is for sabotage).
  */
 export const kernelChoices: ChoiceSlice = {
   revisions: {
-    'rfc-v2': { statePassing: 'byValue', nmiCovered: 'no', schedHook: 'xtraOnly' },
-    'rfc-v3': { statePassing: 'byReference', nmiCovered: 'yes', schedHook: 'xtraOnly' },
-    v7: { statePassing: 'byReference', nmiCovered: 'yes', schedHook: 'switchEnd' },
-    v10: { statePassing: 'byReference', nmiCovered: 'yes', schedHook: 'beforeCurrent' },
-    reference: { statePassing: 'byReference', nmiCovered: 'yes', schedHook: 'switchEnd' },
+    'rfc-v2': {
+      statePassing: 'byValue',
+      nmiCovered: 'no',
+      schedHook: 'xtraOnly',
+      entrySaveAt: 'beforeRcu',
+      xenUpcall: 'explicitRestore',
+      onlineSetup: 'yes',
+    },
+    'rfc-v3': {
+      statePassing: 'byReference',
+      nmiCovered: 'nmiAndMc',
+      schedHook: 'xtraOnly',
+      entrySaveAt: 'beforeRcu',
+      xenUpcall: 'explicitRestore',
+      onlineSetup: 'yes',
+    },
+    v7: {
+      statePassing: 'byReference',
+      nmiCovered: 'yes',
+      schedHook: 'switchEnd',
+      entrySaveAt: 'beforeRcu',
+      xenUpcall: 'explicitRestore',
+      onlineSetup: 'yes',
+    },
+    v10: {
+      statePassing: 'byReference',
+      nmiCovered: 'yes',
+      schedHook: 'beforeCurrent',
+      entrySaveAt: 'instrumentable',
+      xenUpcall: 'uniform',
+      onlineSetup: 'yes',
+    },
+    reference: {
+      statePassing: 'byReference',
+      nmiCovered: 'yes',
+      schedHook: 'switchEnd',
+      entrySaveAt: 'instrumentable',
+      xenUpcall: 'uniform',
+      onlineSetup: 'yes',
+    },
+  },
+  values: {
+    statePassing: STATE_PASSING,
+    nmiCovered: NMI_COVERED,
+    schedHook: SCHED_HOOK,
+    entrySaveAt: ENTRY_SAVE_AT,
+    xenUpcall: XEN_UPCALL,
+    onlineSetup: ONLINE_SETUP,
   },
   texts: {
     statePassing: 'how an entry hands its state to what saves into it',
-    nmiCovered: 'whether #NMI and #MC save and restore, as ordinary entries do',
+    nmiCovered: 'which of #NMI, #MC, #DB, #BP and #DF save and restore, as ordinary entries do',
     schedHook: 'where __switch_to calls the modules',
+    entrySaveAt: 'where in an entry the state is saved, and restored in its exit',
+    xenUpcall: 'how xen_pv_evtchn_do_upcall restores on its own way out',
+    onlineSetup: 'whether a CPU that comes online again is set up',
   },
-  values: { statePassing: STATE_PASSING, nmiCovered: NMI_COVERED, schedHook: SCHED_HOOK },
   repairs: {
     'D-01': { statePassing: 'byReference' },
     'D-03': { nmiCovered: 'yes' },
+    'D-07': { entrySaveAt: 'instrumentable' },
     'D-08': { schedHook: 'switchEnd' },
+    'D-14': { xenUpcall: 'uniform' },
   },
   sabotages: {
     'state-by-value': { statePassing: 'byValue' },
     'nmi-uncovered': { nmiCovered: 'no' },
     'switch-slow-path-only': { schedHook: 'xtraOnly' },
+    'save-before-rcu': { entrySaveAt: 'beforeRcu' },
+    'xen-upcall-forgets': { xenUpcall: 'forgotten' },
+    'cpu-online-without-setup': { onlineSetup: 'no' },
   },
 };

@@ -1,64 +1,62 @@
 // SPDX-License-Identifier: MIT
-// Entry and exit of interrupts, exceptions and NMIs, in the shape of 5.8. arch/x86/entry/common.c
+// The kernel's entry points: interrupts, exceptions and NMIs, in the shape of 5.8. arch/x86/entry, traps.c, irq.c
 
-import { type EventHandlers, type Machine, Outcome, SAVED_IF } from '@pkslab/x86-cpu';
-import { Mark } from './mark.ts';
-import { HARDIRQ_OFFSET, NMI_OFFSET, type Preempt } from './preempt.ts';
-import type { Scheduler } from './sched.ts';
-import type { EntryState, Regs, Slots } from './slots.ts';
+import {
+  type EventHandlers,
+  type FieldDefinition,
+  type Machine,
+  Outcome,
+  PerCpu,
+  SAVED_IF,
+} from '@pkslab/x86-cpu';
+import { type EntryParts, Idtentry } from './idtentry.ts';
+import { HARDIRQ_OFFSET, type Preempt } from './preempt.ts';
+import type { EntryState, Regs } from './slots.ts';
+import type { Softirq } from './softirq.ts';
+import {
+  HYPERVISOR_CALLBACK_VECTOR,
+  RESCHEDULE_VECTOR,
+  VECTOR_BREAKPOINT,
+  VECTOR_DEBUG,
+  VECTOR_MACHINE_CHECK,
+  VECTOR_NON_MASKABLE,
+} from './vectors.ts';
 
-/** How idtentry_enter hands its state to what saves into it. */
-export type StatePassing = 'byValue' | 'byReference';
-
-/** Which entries save and restore: idtentry only, or the NMI class too. */
-export type NmiCoverage = 'no' | 'yes';
-
-export const RESCHEDULE_VECTOR = 0xfd;
-export const VECTOR_NMI = 2;
-export const VECTOR_MC = 18;
-
-export interface EntryChoices {
-  readonly statePassing: StatePassing;
-  readonly nmiCovered: NmiCoverage;
-}
-
-const PASS: Readonly<Record<StatePassing, (state: EntryState) => EntryState>> = {
-  // A struct argument in C is a copy: what the callee writes into it is lost.
-  byValue: (state) => ({ words: [...state.words] }),
-  byReference: (state) => state,
+/** xen_in_preemptible_hcall: the interrupted task is in a hypercall that may be preempted. */
+const preemptibleHypercallField: FieldDefinition = {
+  name: 'xen_in_preemptible_hcall',
+  type: 'bool',
+  initial: 0,
+  per: 'cpu',
 };
 
 export class Entry implements EventHandlers {
   readonly #machine: Machine;
   readonly #preempt: Preempt;
-  readonly #sched: Scheduler;
-  readonly #slots: Slots;
-  readonly #pass: (state: EntryState) => EntryState;
-  readonly #nmiCovered: boolean;
+  readonly #idtentry: Idtentry;
+  readonly #softirq: Softirq;
   readonly #irqHandlers = new Map<number, () => void>();
   readonly #nmiHandlers: (() => void)[] = [];
+  /** xen_in_preemptible_hcall: code that makes such a hypercall sets it to 1 and back to 0. */
+  readonly preemptibleHypercall: PerCpu;
   /** exc_page_fault's body: an Outcome, or no return at all. */
   handlePageFault: (regs: Regs, errorCode: number, address: number) => number = () => Outcome.retry;
   /** exc_general_protection's body. */
   handleGeneralProtection: (regs: Regs, errorCode: number) => number = () => Outcome.retry;
+  /** exc_double_fault's body, which does not return. */
+  handleDoubleFault: () => void = () => {};
 
-  constructor(
-    machine: Machine,
-    preempt: Preempt,
-    sched: Scheduler,
-    slots: Slots,
-    choices: EntryChoices,
-  ) {
+  constructor(parts: EntryParts, softirq: Softirq) {
+    const { machine, preempt } = parts;
     this.#machine = machine;
     this.#preempt = preempt;
-    this.#sched = sched;
-    this.#slots = slots;
-    this.#pass = PASS[choices.statePassing];
-    this.#nmiCovered = choices.nmiCovered === 'yes';
+    this.#softirq = softirq;
+    this.#idtentry = new Idtentry(parts);
+    this.preemptibleHypercall = new PerCpu(machine.column(preemptibleHypercallField));
     this.requestIrq(RESCHEDULE_VECTOR, () => preempt.needResched.write(1));
   }
 
-  /** request_irq: installs the handler of a vector; at boot. */
+  /** request_irq: installs the handler of a vector; at boot. Vectors 1 and 3 are #DB and #BP. */
   requestIrq(vector: number, handler: () => void): void {
     this.#irqHandlers.set(vector, handler);
   }
@@ -68,108 +66,99 @@ export class Entry implements EventHandlers {
     this.#nmiHandlers.push(handler);
   }
 
-  /** common_interrupt */
+  /** common_interrupt; #DB, #BP and Xen's upcall by their vectors. */
   interrupt(vector: number, saved: number): void {
-    const state = this.#idtentryEnter();
-    const regs: Regs = { interruptFlag: saved & SAVED_IF, fixup: false, vector, state };
-    this.#preempt.count.add(HARDIRQ_OFFSET);
-    this.#beginBody(vector);
-    this.#irqHandlers.get(vector)?.();
-    this.#endBody();
-    this.#preempt.count.add(-HARDIRQ_OFFSET);
-    this.#idtentryExit(regs, state);
+    if (vector === VECTOR_DEBUG || vector === VECTOR_BREAKPOINT) {
+      this.#nmiClass(vector);
+    } else {
+      const state = this.#idtentry.enter();
+      const regs = regsOf(saved, false, vector, state);
+      if (vector === HYPERVISOR_CALLBACK_VECTOR) this.#upcall(regs, state);
+      else {
+        this.#irqBody(vector);
+        this.#idtentry.exit(regs, state);
+      }
+    }
     this.#machine.iret(saved, 0);
+  }
+
+  /** irq_enter_rcu, the handler, irq_exit_rcu. */
+  #irqBody(vector: number): void {
+    this.#preempt.count.add(HARDIRQ_OFFSET);
+    this.#idtentry.beginBody(vector);
+    this.#irqHandlers.get(vector)?.();
+    this.#preempt.count.add(-HARDIRQ_OFFSET);
+    this.#softirq.irqExit();
+    this.#idtentry.endBody();
+  }
+
+  /** xen_pv_evtchn_do_upcall: in a preemptible hypercall it leaves by another exit than all others. */
+  #upcall(regs: Regs, state: EntryState): void {
+    const inHypercall = this.preemptibleHypercall.read();
+    if (inHypercall !== 0) this.preemptibleHypercall.write(0);
+    this.#irqBody(regs.vector);
+    if (inHypercall === 0) this.#idtentry.exit(regs, state);
+    else {
+      this.#idtentry.exitUpcall(regs, state);
+      this.preemptibleHypercall.write(inHypercall);
+    }
   }
 
   /** exc_nmi */
   nmi(saved: number): void {
-    this.#nmiClass(VECTOR_NMI);
+    this.#nmiClass(VECTOR_NON_MASKABLE);
     this.#machine.iret(saved, 1);
   }
 
   /** exc_machine_check */
   machineCheck(saved: number): void {
-    this.#nmiClass(VECTOR_MC);
+    this.#nmiClass(VECTOR_MACHINE_CHECK);
     this.#machine.iret(saved, 0);
   }
 
-  /** nmi_enter … nmi_exit: never reschedules. */
+  /** nmi_enter … nmi_exit */
   #nmiClass(vector: number): void {
-    this.#machine.mark(Mark.entry, 1);
-    this.#preempt.count.add(NMI_OFFSET + HARDIRQ_OFFSET);
-    const state = this.#newState();
-    if (this.#nmiCovered) this.#save(state);
-    this.#beginBody(vector);
-    for (const handler of this.#nmiHandlers) handler();
-    this.#endBody();
-    if (this.#nmiCovered) this.#restore(state);
-    this.#machine.mark(Mark.restored, 1);
-    this.#preempt.count.add(-NMI_OFFSET - HARDIRQ_OFFSET);
+    const state = this.#idtentry.nmiEnter(vector);
+    this.#idtentry.beginBody(vector);
+    const own = this.#irqHandlers.get(vector);
+    if (vector === VECTOR_DEBUG || vector === VECTOR_BREAKPOINT) own?.();
+    else for (const handler of this.#nmiHandlers) handler();
+    this.#idtentry.endBody();
+    this.#idtentry.nmiExit(vector, state);
+  }
+
+  /** exc_double_fault: the stack or the tables are broken; the machine stops. */
+  doubleFault(_saved: number): void {
+    this.#idtentry.nmiEnter(8);
+    this.#idtentry.beginBody(8);
+    this.handleDoubleFault();
   }
 
   /** exc_page_fault */
   pageFault(errorCode: number, address: number, saved: number, fixup: boolean): number {
-    const state = this.#idtentryEnter();
-    const regs: Regs = { interruptFlag: saved & SAVED_IF, fixup, vector: 14, state };
-    this.#beginBody(14);
+    const state = this.#idtentry.enter();
+    const regs = regsOf(saved, fixup, 14, state);
+    this.#idtentry.beginBody(14);
     const outcome = this.handlePageFault(regs, errorCode, address);
-    this.#endBody();
-    this.#idtentryExit(regs, state);
+    this.#idtentry.endBody();
+    this.#idtentry.exit(regs, state);
     this.#machine.iret(saved, 0);
     return outcome;
   }
 
   /** exc_general_protection */
   generalProtection(errorCode: number, saved: number, fixup: boolean): number {
-    const state = this.#idtentryEnter();
-    const regs: Regs = { interruptFlag: saved & SAVED_IF, fixup, vector: 13, state };
-    this.#beginBody(13);
+    const state = this.#idtentry.enter();
+    const regs = regsOf(saved, fixup, 13, state);
+    this.#idtentry.beginBody(13);
     const outcome = this.handleGeneralProtection(regs, errorCode);
-    this.#endBody();
-    this.#idtentryExit(regs, state);
+    this.#idtentry.endBody();
+    this.#idtentry.exit(regs, state);
     this.#machine.iret(saved, 0);
     return outcome;
   }
+}
 
-  #newState(): EntryState {
-    return { words: new Array<number>(this.#slots.entryWords).fill(0) };
-  }
-
-  #save(state: EntryState): void {
-    const passed = this.#pass(state);
-    for (const save of this.#slots.entrySave) save(passed);
-  }
-
-  /** The entry sequence is over: what follows is the handler's own code. */
-  #beginBody(vector: number): void {
-    this.#machine.mark(Mark.entry, 0);
-    this.#machine.mark(Mark.handlerBody, 1, vector);
-  }
-
-  /** The handler's own code is over; the exit sequence lasts until IRET. */
-  #endBody(): void {
-    this.#machine.mark(Mark.entry, 1);
-  }
-
-  #restore(state: EntryState): void {
-    const { entryRestore } = this.#slots;
-    for (let i = entryRestore.length - 1; i >= 0; i--) entryRestore[i]?.(state);
-  }
-
-  /** idtentry_enter: the simulated kernel interrupts kernel code only; user entry has INIT already. */
-  #idtentryEnter(): EntryState {
-    this.#machine.mark(Mark.entry, 1);
-    const state = this.#newState();
-    this.#save(state);
-    return state;
-  }
-
-  /** idtentry_exit */
-  #idtentryExit(regs: Regs, state: EntryState): void {
-    this.#restore(state);
-    this.#machine.mark(Mark.restored, 1);
-    if (regs.interruptFlag === 0) return;
-    if (this.#preempt.count.read() !== 0) return;
-    if (this.#preempt.needResched.read() !== 0) this.#sched.preemptScheduleIrq();
-  }
+function regsOf(saved: number, fixup: boolean, vector: number, state: EntryState): Regs {
+  return { interruptFlag: saved & SAVED_IF, fixup, vector, state };
 }

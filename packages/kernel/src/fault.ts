@@ -39,6 +39,7 @@ export class FaultHandler {
     this.#slots = slots;
     this.#oops = oops;
     entry.handlePageFault = (regs, code, address) => this.#handle(regs, code, address);
+    entry.handleDoubleFault = () => oops.doubleFault();
     entry.handleGeneralProtection = (regs, code) =>
       regs.fixup ? Outcome.fixup : oops.generalProtection(code);
   }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 
 export type { SymbolNames } from './backtrace.ts';
+export { boot } from './boot.ts';
 export { kernelChoices } from './choices.ts';
+export { CpuState, CpuStates } from './cpu-state.ts';
 export {
   Debugfs,
   type DebugfsFile,
@@ -9,17 +11,13 @@ export {
   type OpenFile,
   type UserBuffer,
 } from './debugfs.ts';
-export { Entry, RESCHEDULE_VECTOR, type StatePassing, VECTOR_MC, VECTOR_NMI } from './entry.ts';
+export { Entry } from './entry.ts';
 export * from './errno.ts';
 export { PF_USER_MEMORY } from './fault.ts';
-export {
-  type BootOptions,
-  boot,
-  INITCALL_LEVELS,
-  type InitcallLevel,
-  Kernel,
-  type KernelModule,
-} from './kernel.ts';
+export { Hotplug, type OnlineSetup } from './hotplug.ts';
+export type { EntrySaveAt, NmiCoverage, StatePassing, XenUpcall } from './idtentry.ts';
+export { INITCALL_LEVELS, type InitcallLevel } from './initcall.ts';
+export { type BootOptions, Kernel, type KernelModule } from './kernel.ts';
 export { Deadlock, KernelError, KernelPanic, TaskKilled } from './kernel-error.ts';
 export { defineLock, Mutex, SpinLock, Srcu } from './lock.ts';
 export { Complaint, Mark } from './mark.ts';
@@ -33,6 +31,7 @@ export {
 export { Oops, type OopsPolicy } from './oops.ts';
 export { HARDIRQ_OFFSET, NMI_OFFSET, Preempt, SOFTIRQ_OFFSET } from './preempt.ts';
 export { PrintkRing } from './printk.ts';
+export { Rcu, rcuNestingField } from './rcu.ts';
 export {
   type ChoiceSlice,
   type Choices,
@@ -46,5 +45,16 @@ export { type RevisionInfo, revisionInfo } from './revision-info.ts';
 export { type EventSource, Runner } from './runner.ts';
 export { type SchedHook, Scheduler } from './sched.ts';
 export { type EntryState, type Regs, Slots } from './slots.ts';
+export { Smp, type SmpFunction } from './smp.ts';
+export { Softirq, SoftirqNumber } from './softirq.ts';
 export { defineStaticKey, StaticKey, type StaticKeyDefinition } from './static-branch.ts';
 export { type TaskCode, TaskState, Tasks, TIF_WORK_CTXSW } from './task.ts';
+export {
+  CALL_FUNCTION_SINGLE_VECTOR,
+  HYPERVISOR_CALLBACK_VECTOR,
+  RESCHEDULE_VECTOR,
+  VECTOR_BREAKPOINT,
+  VECTOR_DEBUG,
+  VECTOR_MACHINE_CHECK as VECTOR_MC,
+  VECTOR_NON_MASKABLE as VECTOR_NMI,
+} from './vectors.ts';

@@ -4,28 +4,31 @@
 import { Machine, type MachineOptions, Op } from '@pkslab/x86-cpu';
 import { kernelSymbols, type SymbolNames } from './backtrace.ts';
 import { kernelChoices } from './choices.ts';
+import { CpuStates } from './cpu-state.ts';
 import { Debugfs } from './debugfs.ts';
-import { Entry, type EntryChoices } from './entry.ts';
+import { Entry } from './entry.ts';
 import { EINVAL } from './errno.ts';
 import { FaultHandler } from './fault.ts';
+import { Hotplug, type OnlineSetup } from './hotplug.ts';
+import { doIdle } from './idle.ts';
+import type { EntryChoices } from './idtentry.ts';
+import { type InitcallLevel, Initcalls } from './initcall.ts';
 import { KernelError } from './kernel-error.ts';
 import { defineLock, Mutex, SpinLock, Srcu } from './lock.ts';
 import { Mark } from './mark.ts';
-import { KernelMappings, PAGE_KERNEL_PROT, PAGE_OFFSET } from './mm.ts';
+import { KernelMappings } from './mm.ts';
 import { Oops, type OopsPolicy } from './oops.ts';
 import { Preempt } from './preempt.ts';
 import { PrintkRing } from './printk.ts';
+import { Rcu } from './rcu.ts';
 import { type ChoiceSlice, type Choices, type RevisionName, resolveChoices } from './revision.ts';
 import { Runner } from './runner.ts';
 import { type SchedHook, Scheduler } from './sched.ts';
 import { Slots } from './slots.ts';
+import { Smp } from './smp.ts';
+import { Softirq } from './softirq.ts';
 import { StaticKey, type StaticKeyDefinition } from './static-branch.ts';
 import { type TaskCode, TaskState, Tasks } from './task.ts';
-
-/** Levels of initcalls, in the order in which they run. */
-export const INITCALL_LEVELS = ['early', 'core', 'arch', 'subsys', 'device', 'late'] as const;
-
-export type InitcallLevel = (typeof INITCALL_LEVELS)[number];
 
 /** What a package exports for boot: its slice of the revisions, and how its part is made. */
 export interface KernelModule<T> extends ChoiceSlice {
@@ -51,6 +54,7 @@ export interface BootOptions extends MachineOptions {
 }
 
 const jumpLabelMutex = defineLock('jump_label_mutex');
+const cpuHotplugLock = defineLock('cpu_hotplug_lock');
 
 /**
  * One running kernel: its parts, and what modules and programs call.
@@ -67,6 +71,13 @@ export class Kernel {
   readonly preempt: Preempt;
   readonly sched: Scheduler;
   readonly entry: Entry;
+  /** Which CPUs are online. */
+  readonly cpus: CpuStates;
+  readonly rcu: Rcu;
+  readonly softirq: Softirq;
+  /** Function calls on other CPUs. */
+  readonly smp: Smp;
+  readonly hotplug: Hotplug;
   readonly mm: KernelMappings;
   readonly oops: Oops;
   readonly runner: Runner;
@@ -77,7 +88,7 @@ export class Kernel {
   readonly repairs: readonly string[];
   /** Every design choice of this boot, by name. */
   readonly choices: Choices;
-  readonly #initcalls = new Map<InitcallLevel, (() => void)[]>();
+  readonly initcalls: Initcalls = new Initcalls();
   readonly #modules = new Map<KernelModule<unknown>, unknown>();
   readonly #staticKeys = new Map<StaticKeyDefinition, StaticKey>();
 
@@ -101,35 +112,43 @@ export class Kernel {
     this.debugfs = new Debugfs(machine);
     this.printk = new PrintkRing(() => machine.operate(Op.mark, Mark.printk, 1, 0, 0) === 0);
     for (const cpu of machine.cpus) {
-      tasks.create({ name: `swapper/${cpu.index}`, calls: [() => this.#idle()], loop: true });
+      tasks.create({ name: `swapper/${cpu.index}`, calls: [() => doIdle(this)], loop: true });
       tasks.state.values[cpu.index] = TaskState.running;
       tasks.onCpu.values[cpu.index] = cpu.index + 1;
       tasks.currentTask.values[cpu.index] = cpu.index;
     }
     // The first 2 MiB of RAM hold what the simulated kernel's image would.
     this.mm = new KernelMappings(machine, 0x20_0000);
-    this.sched = new Scheduler(
-      machine,
-      tasks,
-      preempt,
-      slots,
-      this.choice('schedHook') as SchedHook,
-    );
-    this.entry = new Entry(
-      machine,
-      preempt,
-      this.sched,
-      slots,
-      this.choices as unknown as EntryChoices,
-    );
+    const cpus = new CpuStates(machine);
+    this.cpus = cpus;
+    this.rcu = new Rcu(machine);
+    this.softirq = new Softirq(machine, preempt);
+    const hook = this.choice('schedHook') as SchedHook;
+    this.sched = new Scheduler({ machine, tasks, preempt, slots, cpus, hook });
+    const choices = this.choices as unknown as EntryChoices;
+    const { rcu, sched, mm, printk } = this;
+    this.entry = new Entry({ machine, preempt, sched, tasks, rcu, slots, choices }, this.softirq);
     const policy: OopsPolicy = { panicOnOops: false, panicOnWarn: false, ...options.policy };
-    const { printk, sched, mm } = this;
     const symbols = symbolsOf(modules, this.choices);
     this.oops = new Oops({ machine, printk, preempt, tasks, sched, slots, mm, policy, symbols });
     this.sched.scheduleBug = (count) => this.#scheduleBug(count);
     new FaultHandler(machine, preempt, tasks, this.sched, slots, this.oops, this.entry);
-    this.runner = new Runner(machine, tasks, this.sched);
+    const { entry, oops } = this;
+    this.smp = new Smp({ machine, cpus, preempt, entry, oops });
+    this.hotplug = this.#makeHotplug();
+    this.runner = new Runner(machine, tasks, this.sched, cpus);
     for (const module of modules) this.#modules.set(module, module.create(this));
+  }
+
+  #makeHotplug(): Hotplug {
+    const { machine, cpus, sched, tasks, preempt, smp, rcu, slots, oops, printk } = this;
+    const { root } = this.mm;
+    const lock = new Mutex(machine, tasks, sched, cpuHotplugLock);
+    const setup = this.choice('onlineSetup') as OnlineSetup;
+    return new Hotplug({
+      ...{ machine, cpus, sched, tasks, preempt, smp, rcu, slots, oops, printk },
+      ...{ root, lock, setup },
+    });
   }
 
   #parts(options: BootOptions): { machine: Machine; tasks: Tasks; preempt: Preempt; slots: Slots } {
@@ -168,9 +187,7 @@ export class Kernel {
 
   /** Registers a function to run once at boot, level by level; in `KernelModule.create`. */
   initcall(level: InitcallLevel, fn: () => void): void {
-    const calls = this.#initcalls.get(level) ?? [];
-    calls.push(fn);
-    this.#initcalls.set(level, calls);
+    this.initcalls.add(level, fn);
   }
 
   /** A static key of this kernel; made at the first call. */
@@ -273,30 +290,6 @@ export class Kernel {
   get dmesg(): readonly string[] {
     return this.printk.dmesg;
   }
-
-  #idle(): void {
-    this.machine.operate(Op.halt, 0, 0, 0, 0);
-    this.sched.schedule();
-  }
-
-  /** start_kernel */
-  start(): void {
-    const { machine } = this;
-    machine.handlers = this.entry;
-    this.mm.map(PAGE_OFFSET, 0, machine.memory.ramSize, PAGE_KERNEL_PROT);
-    this.print(`pkslab: booting revision ${this.revision} on ${machine.cpus.length} CPU(s)`);
-    const boot = machine.cpu;
-    for (const cpu of machine.cpus) {
-      machine.cpu = cpu;
-      machine.writeCr(3, this.mm.root);
-      for (const init of this.slots.cpuInit) init();
-      machine.sti();
-    }
-    machine.cpu = boot;
-    for (const level of INITCALL_LEVELS) {
-      for (const call of this.#initcalls.get(level) ?? []) call();
-    }
-  }
 }
 
 /** C names of everything that is loaded, in the words of the revision. */
@@ -305,18 +298,4 @@ function symbolsOf(modules: readonly KernelModule<unknown>[], choices: Choices):
     typeof symbols === 'function' ? symbols(choices) : symbols,
   );
   return Object.assign({}, kernelSymbols, ...names);
-}
-
-/**
- * Boots a kernel with its modules on a new machine.
- *
- * @throws {KernelError} EINVAL for an unknown revision, repair or choice.
- * @example
- * const kernel = boot({ cpus: 2 });
- * kernel.dmesg[0]; // => 'pkslab: booting revision reference on 2 CPU(s)'
- */
-export function boot(options: BootOptions = {}): Kernel {
-  const kernel = new Kernel(options);
-  kernel.start();
-  return kernel;
 }

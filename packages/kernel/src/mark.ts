@@ -25,6 +25,10 @@ export const Mark = {
   start: 9,
   /** Point: a line of output. Its result is 1 where the running code passes it again from its record. */
   printk: 10,
+  /** Window: code of an entry that may be traced: between instrumentation_begin and instrumentation_end. */
+  instrumentation: 11,
+  /** Point: an entry's state is about to be saved (argument 0), or restored (1). */
+  savesState: 12,
 } as const;
 
 /** Arguments of {@link Mark.complaint}. */

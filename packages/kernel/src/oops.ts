@@ -97,7 +97,7 @@ export class Oops {
     printk.print(
       [
         '------------[ cut here ]------------',
-        message,
+        ...(message === '' ? [] : [message]),
         `WARNING: ${where}${frames.length > 0 ? ` at ${frames[0]}` : ''}`,
         `${where} Comm: ${tasks.nameOf(task)}`,
         ...callTrace(frames),
@@ -109,9 +109,19 @@ export class Oops {
 
   /** WARN_ONCE: only the first time for its text. */
   warnOnce(message: string): void {
-    const known = this.#sites.indexOf(message);
-    const site = known >= 0 ? known : this.#sites.push(message) - 1;
-    if (this.#warned.exchange(Math.min(site, WARN_SITES - 1), 1) === 0) this.warn(message);
+    if (this.#firstAt(message)) this.warn(message);
+  }
+
+  /** WARN_ON_ONCE: no message of its own, only where it is; the condition is the site. */
+  warnOn(condition: string): void {
+    if (this.#firstAt(`WARN_ON_ONCE(${condition})`)) this.warn('');
+  }
+
+  /** Whether a WARN_ONCE site is passed for the first time. */
+  #firstAt(name: string): boolean {
+    const known = this.#sites.indexOf(name);
+    const site = known >= 0 ? known : this.#sites.push(name) - 1;
+    return this.#warned.exchange(Math.min(site, WARN_SITES - 1), 1) === 0;
   }
 
   /**
@@ -188,6 +198,17 @@ export class Oops {
     this.#parts.machine.mark(Mark.complaint, 1, Complaint.oops);
     const what = `general protection fault: ${hex4(errorCode)}`;
     this.#die([], what, 'exc_general_protection', []);
+  }
+
+  /** exc_double_fault: on a stack of its own, in NMI context, which is the end. */
+  doubleFault(): never {
+    this.#parts.machine.mark(Mark.complaint, 1, Complaint.oops);
+    this.#die(
+      ['PANIC: double fault, error_code: 0x0'],
+      'double fault: 0000',
+      'exc_double_fault',
+      [],
+    );
   }
 
   /** The report; then the end of the task, or of the machine where there is no task to end. */

@@ -2,24 +2,14 @@
 // Runs tasks on the host's stack. A task that gives up its CPU is unwound to its task boundary and continued
 // later: its code runs again, fed with the recorded results of its operations, up to where it stopped.
 
-import {
-  type Column,
-  EXTABLE,
-  FAULTED,
-  FIXED_UP,
-  KIND_MASK,
-  type Machine,
-  Op,
-  type OperationHook,
-  Outcome,
-} from '@pkslab/x86-cpu';
+import { type Column, deliverableEvent, KIND_MASK, type Machine, Outcome } from '@pkslab/x86-cpu';
+import type { CpuStates } from './cpu-state.ts';
 import { PF_USER_MEMORY } from './fault.ts';
 import { Deadlock, TaskKilled } from './kernel-error.ts';
+import { Recorder } from './recorder.ts';
 import type { Scheduler } from './sched.ts';
 import { type TaskCode, TaskState, type Tasks } from './task.ts';
 import {
-  type Entry,
-  EVENT_GP,
   EVENT_IRQ,
   EVENT_MC,
   EVENT_NMI,
@@ -34,34 +24,44 @@ export interface EventSource {
   boundary(runner: Runner, kind: number, a: number, b: number, c: number): void;
 }
 
-export class Runner implements OperationHook {
+export class Runner {
   readonly #machine: Machine;
   readonly #tasks: Tasks;
   readonly #sched: Scheduler;
+  readonly #states: CpuStates;
   readonly #threads: (Thread | undefined)[] = [];
   /** The task whose stack each CPU is on. */
   readonly #stackOf: number[];
   /** CPUs whose frames are on the host's stack now, bottom first. */
   readonly #active: number[] = [];
-  #thread: Thread;
+  /** CPUs whose last turn ended in a halt. */
+  readonly #halted = new Set<number>();
+  readonly #recorder: Recorder;
   #source: EventSource | null = null;
-  /** An event at the boundary that the source looks at now ended in the operation's fixup. */
-  #fixedUp = false;
-  /** Boundaries until the running CPU pauses; infinite on the CPU that the host called on. */
-  #budget = Number.POSITIVE_INFINITY;
   #host = -1;
   #hostCall: (() => void) | null = null;
   #hostDone = false;
 
-  constructor(machine: Machine, tasks: Tasks, sched: Scheduler) {
+  constructor(machine: Machine, tasks: Tasks, sched: Scheduler, states: CpuStates) {
     this.#machine = machine;
     this.#tasks = tasks;
     this.#sched = sched;
+    this.#states = states;
     this.#stackOf = machine.cpus.map((cpu) => cpu.index);
-    this.#thread = this.#threadOf(0);
+    const cpus = {
+      askSource: (kind: number, a: number, b: number, c: number): boolean => {
+        this.#source?.boundary(this, kind, a, b, c);
+        return this.#source !== null;
+      },
+      waitUntilExecutable: (kind: number, a: number, b: number, c: number): void =>
+        this.#waitUntilExecutable(kind, a, b, c),
+    };
+    this.#recorder = new Recorder(machine, tasks, sched, cpus, this.#threadOf(0));
     machine.switchStack = (next) => this.#switchUnrecorded(next);
     machine.waitFor = (kind, a, b, c, d) => {
+      this.#active.push(machine.cpu.index);
       this.#waitUntilExecutable(kind, a, b, c);
+      this.#active.pop();
       return machine.execute(kind, a, b, c, d);
     };
   }
@@ -69,7 +69,7 @@ export class Runner implements OperationHook {
   /** Attaches a source of events to every operation from now on; `null` detaches. */
   attach(source: EventSource | null): void {
     this.#source = source;
-    this.#machine.hook = source === null ? null : this;
+    this.#machine.hook = source === null ? null : this.#recorder;
   }
 
   /** The task that calls from the host run in; −1 before the first. */
@@ -123,7 +123,19 @@ export class Runner implements OperationHook {
       this.call(() => {
         while (this.#sched.yield());
       });
-    } while (this.#runOthers());
+      if (this.#isPending(0)) this.#takeInterrupts();
+    } while (this.#runOthers() || this.#isPending(0));
+  }
+
+  /** The host's CPU takes what is pending for it, as it would at any instruction. */
+  #takeInterrupts(): void {
+    const source = this.#source;
+    this.#source = null;
+    this.call(() => {
+      if (this.#machine.hook === null) this.#machine.deliverPending();
+      this.#machine.sti();
+    });
+    this.#source = source;
   }
 
   /** The host's call cannot go on. */
@@ -153,7 +165,7 @@ export class Runner implements OperationHook {
   /** Delivers an external interrupt; false if IF is clear. */
   interrupt(vector: number): boolean {
     if (!this.interruptible) return false;
-    this.#deliver(EVENT_IRQ, [vector, this.#machine.pushFrame()]);
+    this.#recorder.deliver(EVENT_IRQ, [vector, this.#machine.pushFrame()]);
     return true;
   }
 
@@ -162,12 +174,22 @@ export class Runner implements OperationHook {
     if (!this.nmiPossible) return false;
     const flag = this.#machine.pushFrame();
     this.#machine.registers.nmiBlocked.poke(this.#machine.cpu.index, 1);
-    this.#deliver(EVENT_NMI, [flag]);
+    this.#recorder.deliver(EVENT_NMI, [flag]);
     return true;
   }
 
+  /** Delivers the event that is pending on the executing CPU and not masked (an IPI); false without one. */
+  deliverPending(): boolean {
+    return this.#recorder.deliverPending();
+  }
+
+  /** Delivers a #DB (vector 1) or #BP (vector 3), which IF does not mask. */
+  debugException(vector: number): void {
+    this.#recorder.deliver(EVENT_IRQ, [vector, this.#machine.pushFrame()]);
+  }
+
   machineCheck(): void {
-    this.#deliver(EVENT_MC, [this.#machine.pushFrame()]);
+    this.#recorder.deliver(EVENT_MC, [this.#machine.pushFrame()]);
   }
 
   /**
@@ -178,7 +200,7 @@ export class Runner implements OperationHook {
   userPageFault(address: number, write: boolean, extable = false): void {
     const errorCode = (write ? 2 : 0) | PF_USER_MEMORY;
     const args = [errorCode, address, this.#machine.pushFrame(), extable ? 1 : 0];
-    if (this.#deliver(EVENT_PF, args) === Outcome.fixup) this.#fixedUp = true;
+    if (this.#recorder.deliver(EVENT_PF, args) === Outcome.fixup) this.#recorder.fixedUp = true;
   }
 
   /** Lets another CPU run for some boundaries, above the frames of this one. */
@@ -186,125 +208,31 @@ export class Runner implements OperationHook {
     if (!this.#active.includes(cpu)) this.#turn(cpu, boundaries);
   }
 
-  // ---- operations ----
-
-  operate(kind: number, a: number, b: number, c: number, d: number): number {
-    const thread = this.#thread;
-    const entry = thread.log[thread.cursor];
-    if (entry !== undefined) {
-      if (entry.event === null) return this.#replay(thread, entry, kind, a, b, d);
-      if (this.#resume(thread, entry) === Outcome.fixup) return this.#record(kind, a, FIXED_UP);
-    }
-    if ((kind & KIND_MASK) >= Op.boundary) {
-      if (--this.#budget < 0) throw new Pause('budget');
-      if (this.#askSource(kind, a, b, c)) return this.#record(kind, a, FIXED_UP);
-    }
-    return this.#execute(kind, a, b, c, d);
-  }
-
-  /** Whether an event at this boundary took the operation's exception-table entry. */
-  #askSource(kind: number, a: number, b: number, c: number): boolean {
-    if (this.#source === null) return false;
-    const outer = this.#fixedUp;
-    this.#fixedUp = false;
-    this.#source.boundary(this, kind, a, b, c);
-    const fixedUp = this.#fixedUp;
-    this.#fixedUp = outer;
-    return fixedUp;
-  }
-
-  #replay(thread: Thread, entry: Entry, kind: number, a: number, b: number, d: number): number {
-    if (entry.kind !== kind || entry.a !== a) {
-      throw new Error(
-        `not deterministic at operation ${thread.cursor} of task ${thread.task}: recorded ${entry.kind}(${entry.a}), now ${kind}(${a})`,
-      );
-    }
-    thread.cursor++;
-    this.#machine.resultHigh = entry.high;
-    if (entry.bytes !== null) this.#machine.buffers[b]?.set(entry.bytes, d);
-    // A mark says whether it was passed before, so that output is made once.
-    return kind === Op.mark ? 1 : entry.result;
-  }
-
-  /** Runs the handler of an event that was under way again; its record ends with it. */
-  #resume(thread: Thread, entry: Entry): number {
-    const at = thread.cursor++;
-    const outcome = this.#handle(entry.kind, entry.event as readonly number[]);
-    thread.log.length = at;
-    thread.cursor = at;
-    return outcome;
-  }
-
-  #deliver(kind: number, args: readonly number[]): number {
-    const thread = this.#thread;
-    thread.log.push({ kind, a: 0, result: 0, high: 0, event: args, bytes: null });
-    return this.#resume(thread, thread.log[thread.cursor] as Entry);
-  }
-
-  #handle(kind: number, args: readonly number[]): number {
-    const handlers = this.#machine.handlers;
-    const [first = 0, second = 0, third = 0, fourth = 0] = args;
-    if (handlers === null) return Outcome.retry;
-    if (kind === EVENT_IRQ) handlers.interrupt(first, second);
-    else if (kind === EVENT_NMI) handlers.nmi(first);
-    else if (kind === EVENT_MC) handlers.machineCheck(first);
-    else if (kind === EVENT_PF) return handlers.pageFault(first, second, third, fourth === 1);
-    else return handlers.generalProtection(first, second, third === 1);
-    return Outcome.retry;
-  }
-
-  #execute(kind: number, a: number, b: number, c: number, d: number): number {
-    const machine = this.#machine;
-    const op = kind & KIND_MASK;
-    if (op === Op.switchStack) this.#leave(kind, a, b);
-    if (op === Op.halt && !this.#sched.haltEnds(machine.cpu.index)) throw new Pause('halted');
-    if (!machine.canExecute(op, a, b, c)) this.#waitUntilExecutable(kind, a, b, c);
-    for (;;) {
-      const result = machine.execute(kind, a, b, c, d);
-      if (result !== FAULTED) {
-        const bytes = op === Op.copyOut ? machine.buffers[b]?.slice(d, d + c) : undefined;
-        return this.#record(kind, a, result, bytes);
-      }
-      if (this.#fault((kind & EXTABLE) !== 0) === Outcome.fixup)
-        return this.#record(kind, a, FIXED_UP);
-    }
-  }
-
-  #fault(fixup: boolean): number {
-    const machine = this.#machine;
-    const { vector, errorCode, address } = machine.fault;
-    const flag = machine.pushFrame();
-    const extable = fixup ? 1 : 0;
-    if (vector !== 14) return this.#deliver(EVENT_GP, [errorCode, flag, extable]);
-    machine.registers.cr2.poke(machine.cpu.index, address);
-    return this.#deliver(EVENT_PF, [errorCode, address, flag, extable]);
-  }
-
-  #record(kind: number, a: number, result: number, bytes: Uint8Array | null = null): number {
-    const thread = this.#thread;
-    const high = this.#machine.resultHigh;
-    thread.log.push({ kind, a, result, high, event: null, bytes });
-    thread.cursor = thread.log.length;
-    return result;
-  }
-
-  /** switchStack: the result is filled in when somebody switches back. */
-  #leave(kind: number, next: number, prev: number): never {
-    this.#record(kind, next, -1);
-    this.#tasks.onCpu.poke(prev, 0);
-    throw new StackSwitch(next, prev);
-  }
+  // ---- CPUs ----
 
   #waitUntilExecutable(kind: number, a: number, b: number, c: number): void {
     const machine = this.#machine;
+    // What a dead CPU waits for is INIT.
+    if (this.#states.isDead(machine.cpu.index)) throw new Pause('blocked');
     while (!machine.canExecute(kind & KIND_MASK, a, b, c)) {
-      if (this.#runOthers()) continue;
-      // A CPU further down the host's stack may hold what is waited for: let it go on.
-      if (this.#active.length > 1) throw new Pause('blocked');
+      if (this.#takePending() || this.#runOthers() || this.#takePending()) continue;
+      // A CPU further down the host's stack may hold what is waited for, or have an IPI to answer: let it go on.
+      if (this.#active.length > 1 || this.#isPending(0)) throw new Pause('blocked');
       const column = machine.columns[a] as Column;
       const waiter = `CPU ${machine.cpu.index}`;
       throw new Deadlock(`${waiter} waits for ${column.field.name}[${b}], which nobody can change`);
     }
+  }
+
+  /** The executing CPU takes an event that is pending; whether there was one. */
+  #takePending(): boolean {
+    const machine = this.#machine;
+    return machine.hook === null ? machine.deliverPending() : this.#recorder.deliverPending();
+  }
+
+  /** Whether an event waits for a CPU that would take it now. */
+  #isPending(cpu: number): boolean {
+    return deliverableEvent(this.#machine, cpu) >= 0;
   }
 
   /** Gives every CPU that is not on the host's stack a turn; whether any of them got anywhere. */
@@ -322,19 +250,22 @@ export class Runner implements OperationHook {
   #hasWork(cpu: number): boolean {
     const task = this.#stackOf[cpu] as number;
     if (task === this.#host && this.#hostCall === null) return false;
-    return task !== cpu || this.#threadOf(task).log.length > 0 || this.#sched.anyoneWaitsFor(cpu);
+    if (this.#states.isDead(cpu)) return false;
+    if (this.#sched.haltEnds(cpu) || this.#isPending(cpu)) return true;
+    return !this.#halted.has(cpu) && (task !== cpu || this.#threadOf(task).log.length > 0);
   }
 
   #turn(cpu: number, boundaries: number): boolean {
     const machine = this.#machine;
     const { hook } = machine;
-    const budget = this.#budget;
-    this.#budget = boundaries;
-    machine.hook = this;
-    const end = this.#runCpu(cpu, () => false);
+    const budget = this.#recorder.budget;
+    this.#recorder.budget = boundaries;
+    machine.hook = this.#recorder;
+    const before = this.#recorder.executed;
+    this.#runCpu(cpu, () => false);
     machine.hook = hook;
-    this.#budget = budget;
-    return end !== 'blocked';
+    this.#recorder.budget = budget;
+    return this.#recorder.executed !== before;
   }
 
   // ---- stacks ----
@@ -350,7 +281,7 @@ export class Runner implements OperationHook {
 
   /** A new task's stack starts in ret_from_fork. */
   newThread(task: number): void {
-    const { log, cursor } = this.#thread;
+    const { log, cursor } = this.#recorder.thread;
     // The parent runs again from its record: the child has its stack since the first time.
     if (this.#machine.hook === null || cursor >= log.length) this.#resetThread(task);
   }
@@ -362,20 +293,22 @@ export class Runner implements OperationHook {
   /** Runs whatever stack a CPU is on, and those it switches to, until `done` or its turn ends, and why. */
   #runCpu(cpu: number, done: () => boolean): 'done' | Pause['reason'] {
     const machine = this.#machine;
-    const caller = { cpu: machine.cpu, thread: this.#thread };
+    const caller = { cpu: machine.cpu, thread: this.#recorder.thread };
     machine.cpu = machine.cpus[cpu] as typeof machine.cpu;
     this.#active.push(cpu);
+    this.#halted.delete(cpu);
     let end: 'done' | Pause['reason'] = 'done';
     while (!done()) {
       const signal = this.#runStack(this.#stackOf[cpu] as number);
       if (signal instanceof StackSwitch) this.#enterStack(cpu, signal);
       if (!(signal instanceof Pause)) continue;
       end = signal.reason;
+      if (end === 'halted') this.#halted.add(cpu);
       if (this.#active.length > 1 || !this.#runOthers()) break;
     }
     this.#active.pop();
     machine.cpu = caller.cpu;
-    this.#thread = caller.thread;
+    this.#recorder.thread = caller.thread;
     return end;
   }
 
@@ -389,7 +322,7 @@ export class Runner implements OperationHook {
   /** Runs one call of a task's code on its stack; the signal that ended it early, if any. */
   #runStack(task: number): StackSwitch | Pause | null {
     const thread = this.#threadOf(task);
-    this.#thread = thread;
+    this.#recorder.thread = thread;
     thread.cursor = 0;
     // kernel-rules: task boundary
     try {
@@ -439,7 +372,7 @@ export class Runner implements OperationHook {
     const host = this.#threadOf(this.#host);
     this.#tasks.state.poke(this.#host, TaskState.running);
     const source = this.#source;
-    this.#machine.hook = this;
+    this.#machine.hook = this.#recorder;
     this.#source = null;
     this.#runCpu(0, () => this.#stackOf[0] === this.#host && host.call === 0);
     this.#source = source;
@@ -454,7 +387,7 @@ export class Runner implements OperationHook {
     const dead = this.#tasks.state.values[me] === TaskState.dead;
     let signal: StackSwitch | null = new StackSwitch(next, me);
     this.#tasks.onCpu.poke(me, 0);
-    machine.hook = this;
+    machine.hook = this.#recorder;
     this.#active.push(cpu);
     do {
       this.#enterStack(cpu, signal);
@@ -464,7 +397,7 @@ export class Runner implements OperationHook {
     machine.hook = null;
     if (signal === null) this.#stuck();
     this.#stackOf[cpu] = me;
-    this.#thread = this.#threadOf(me);
+    this.#recorder.thread = this.#threadOf(me);
     return signal.from;
   }
 

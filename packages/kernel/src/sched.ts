@@ -3,6 +3,7 @@
 
 import type { Column, Machine } from '@pkslab/x86-cpu';
 import { Op } from '@pkslab/x86-cpu';
+import type { CpuStates } from './cpu-state.ts';
 import { Mark } from './mark.ts';
 import type { Preempt } from './preempt.ts';
 import type { Slots } from './slots.ts';
@@ -16,6 +17,16 @@ const ATOMIC = -1;
 
 type SwitchHook = (next: number) => void;
 
+/** What the scheduler needs of the kernel. */
+export interface SchedParts {
+  readonly machine: Machine;
+  readonly tasks: Tasks;
+  readonly preempt: Preempt;
+  readonly slots: Slots;
+  readonly cpus: CpuStates;
+  readonly hook: SchedHook;
+}
+
 export class Scheduler {
   readonly #machine: Machine;
   readonly #tasks: Tasks;
@@ -24,15 +35,17 @@ export class Scheduler {
   readonly #slowPath: readonly SwitchHook[];
   readonly #switchEnd: readonly SwitchHook[];
   readonly #slots: Slots;
+  readonly #cpus: CpuStates;
   readonly #pickNext: number;
   /** __schedule_bug: says that a task gave up its CPU with preemption off; installed at boot. */
   scheduleBug: (preemptCount: number) => void = () => {};
 
-  constructor(machine: Machine, tasks: Tasks, preempt: Preempt, slots: Slots, hook: SchedHook) {
+  constructor({ machine, tasks, preempt, slots, cpus, hook }: SchedParts) {
     this.#machine = machine;
     this.#tasks = tasks;
     this.#preempt = preempt;
     this.#slots = slots;
+    this.#cpus = cpus;
     this.#beforeCurrent = hook === 'beforeCurrent' ? slots.switchIn : [];
     this.#slowPath = hook === 'xtraOnly' ? slots.switchIn : [];
     this.#switchEnd = hook === 'switchEnd' ? slots.switchIn : [];
@@ -50,6 +63,8 @@ export class Scheduler {
     const { onCpu } = this.#tasks;
     const cpus = this.#machine.cpus.length;
     const cpu = this.#machine.cpu.index;
+    // The tasks of a CPU that is leaving go on elsewhere.
+    if (!this.#cpus.takesTasks(cpu)) return [cpu];
     const after: number[] = [];
     const before: number[] = [];
     for (let task = cpus; task < onCpu.values.length; task++) {
@@ -83,9 +98,9 @@ export class Scheduler {
     this.#tasks.movesTo.poke(task, cpu + 1);
   }
 
-  /** Whether a halted CPU goes on: where there is work for it. */
+  /** Whether a halted CPU goes on: where there is work for it, or where it was told to leave. */
   haltEnds(cpu: number): boolean {
-    return this.anyoneWaitsFor(cpu);
+    return this.anyoneWaitsFor(cpu) || this.#cpus.isLeaving(cpu);
   }
 
   /** Whether any task waits for the executing CPU. */
@@ -95,6 +110,7 @@ export class Scheduler {
 
   anyoneWaitsFor(cpu: number): boolean {
     const { onCpu } = this.#tasks;
+    if (!this.#cpus.takesTasks(cpu)) return false;
     for (let task = this.#machine.cpus.length; task < onCpu.values.length; task++) {
       if (this.#waitsFor(task, cpu)) return true;
     }

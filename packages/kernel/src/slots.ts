@@ -5,6 +5,8 @@
 export interface EntryState {
   /** One word for each that a module reserved; 0 at entry. */
   readonly words: number[];
+  /** idtentry_state.exit_rcu: the entry made RCU watch, and its exit ends that. */
+  exitRcu: boolean;
 }
 
 /** struct pt_regs, as far as handlers look at it. */

@@ -41,7 +41,7 @@ describe('boot', () => {
     expect(kernel.mm.lookup(RAM).level).toBe(2);
   });
 
-  it('runs cpuInit on each CPU, boot CPU first, and then initcalls level by level', () => {
+  it('sets up the boot CPU, runs the early initcalls, sets up the others, runs the rest (D-17)', () => {
     const order: string[] = [];
     const loaded = module((kernel) => {
       kernel.slots.cpuInit.push(() => order.push(`cpu${kernel.machine.cpu.index}`));
@@ -51,7 +51,7 @@ describe('boot', () => {
       return null;
     });
     boot({ cpus: 2, modules: [loaded] });
-    expect(order).toEqual(['cpu0', 'cpu1', ...INITCALL_LEVELS]);
+    expect(order).toEqual(['cpu0', 'early', 'cpu1', ...INITCALL_LEVELS.slice(1)]);
   });
 
   it('gives what a loaded module made, and refuses one that is not loaded', () => {
@@ -100,7 +100,7 @@ describe('exec', () => {
 describe('errors of boot', () => {
   it.each([
     [{ revision: 'v99' as 'reference' }, 'unknown revision v99: there is reference, rfc-v2'],
-    [{ repairs: ['D-77'] }, 'unknown repair D-77: there is D-01, D-03, D-08'],
+    [{ repairs: ['D-77'] }, 'unknown repair D-77: there is D-01, D-03, D-07, D-08'],
     [{ sabotages: ['none'] }, 'unknown sabotage none: there is state-by-value'],
     [{ with: { colour: 'red' } }, 'unknown choice colour: there is statePassing'],
     [

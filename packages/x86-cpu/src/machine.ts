@@ -276,6 +276,11 @@ export class Machine extends MachineCore {
     this.operate(Op.sendIpi, cpu, vector, 0, 0);
   }
 
+  /** INIT and start-up IPI: the CPU starts anew, in 64-bit mode with this CR3, its PKRS and PKRU as they were. */
+  startCpu(cpu: number, cr3: number): void {
+    this.operate(Op.startCpu, cpu, cr3, 0, 0);
+  }
+
   // ---- paging entries ----
 
   /** Reads a paging entry: the low half; the high half is in `resultHigh`. */

@@ -68,6 +68,7 @@ export const Op = {
   lgdt: 56, // base of the global descriptor table, -1 for none
   ltr: 57, // base of the task-state segment, -1 for none
   setStack: 58, // stack pointer, -1 for none
+  startCpu: 59, // CPU, value for its CR3: INIT and start-up IPI, and the start-up code's way to 64-bit mode
 } as const;
 
 /** One of the values of {@link Op}. */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // RESET and INIT of one logical processor. Intel SDM Vol. 3A §10.1, table 10-1.
 
-import { NO_TABLE, RESET_CR0 } from './cpu.ts';
+import { LONG_MODE, NO_TABLE, RESET_CR0 } from './cpu.ts';
 import { flushAllContexts } from './pcid.ts';
-import { CR0_CD, CR0_NW } from './registers.ts';
+import { CR0_CD, CR0_NW, CR4_LA57 } from './registers.ts';
 import type { MachineState } from './state.ts';
 
 /** RESET or power-up: real mode, paging off, PKRS and PKRU 0, TLB empty. */
@@ -19,6 +19,21 @@ export function initCpu(state: MachineState, index: number): void {
   const old = state.registers.cr0.values[index] as number;
   const cache = old & (CR0_CD | CR0_NW);
   toRealMode(state, index, ((RESET_CR0 & ~(CR0_CD | CR0_NW)) | cache) >>> 0);
+}
+
+/**
+ * INIT, a start-up IPI, and what every start-up code does first: 64-bit mode with the given CR3 and the paging
+ * mode of CPU 0. All else is as INIT leaves it: PKRS and PKRU as they were, CR4.PKS and CR4.PKE clear.
+ */
+export function startCpu(state: MachineState, index: number, cr3: number): void {
+  const { registers } = state;
+  if (state.cpus[index] === undefined) throw new RangeError(`CPU ${index}: no such CPU`);
+  initCpu(state, index);
+  const la57 = (registers.cr4.values[0] as number) & CR4_LA57;
+  registers.cr4.poke(index, (LONG_MODE.cr4 | la57) >>> 0);
+  registers.efer.poke(index, LONG_MODE.efer);
+  registers.cr3.poke(index, cr3);
+  registers.cr0.poke(index, LONG_MODE.cr0);
 }
 
 function toRealMode(state: MachineState, index: number, cr0: number): void {

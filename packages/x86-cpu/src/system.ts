@@ -8,6 +8,7 @@ import { FAULTED, Op } from './operation.ts';
 import { invalidateContext } from './pcid.ts';
 import { raiseEvent } from './pending.ts';
 import { CR4_PCIDE, CR4_PKE, VECTOR_GP, VECTOR_UD } from './registers.ts';
+import { startCpu } from './reset.ts';
 import type { ExecutingState } from './transfer.ts';
 
 const PAGE = 4096;
@@ -88,6 +89,9 @@ export function executeSystem(
       return executeInvpcid(state, a, b, c);
     case Op.sendIpi:
       raiseEvent(state, a, b);
+      return 0;
+    case Op.startCpu:
+      startCpu(state, a, b);
       return 0;
     case Op.lidt:
       registers.idtr.poke(cpu.index, a);
