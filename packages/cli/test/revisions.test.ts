@@ -48,7 +48,7 @@ describe('pkslab revisions', () => {
     expect(Object.keys(both.revisions)).toEqual(['rfc-v2', 'reference']);
     expect(both.choices).toContainEqual({
       choice: 'nmiCovered',
-      text: 'whether #NMI and #MC save and restore, as ordinary entries do',
+      text: 'which of #NMI, #MC, #DB, #BP and #DF save and restore, as ordinary entries do',
       values: ['no', 'yes'],
       differs: true,
     });
