@@ -17,6 +17,13 @@ export { PF_USER_MEMORY } from './fault.ts';
 export { Hotplug, type OnlineSetup } from './hotplug.ts';
 export type { EntrySaveAt, NmiCoverage, StatePassing, XenUpcall } from './idtentry.ts';
 export { INITCALL_LEVELS, type InitcallLevel } from './initcall.ts';
+export {
+  type ConfigOption,
+  type ConfigRequest,
+  type Dependency,
+  Kconfig,
+  kernelConfig,
+} from './kconfig.ts';
 export { type BootOptions, Kernel, type KernelModule } from './kernel.ts';
 export { Deadlock, KernelError, KernelPanic, TaskKilled } from './kernel-error.ts';
 export { defineLock, Mutex, SpinLock, Srcu } from './lock.ts';

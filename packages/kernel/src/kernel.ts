@@ -13,6 +13,7 @@ import { Hotplug, type OnlineSetup } from './hotplug.ts';
 import { doIdle } from './idle.ts';
 import type { EntryChoices } from './idtentry.ts';
 import { type InitcallLevel, Initcalls } from './initcall.ts';
+import { type ConfigOption, type ConfigRequest, Kconfig, kernelConfig } from './kconfig.ts';
 import { KernelError } from './kernel-error.ts';
 import { defineLock, Mutex, SpinLock, Srcu } from './lock.ts';
 import { Mark } from './mark.ts';
@@ -35,6 +36,8 @@ export interface KernelModule<T> extends ChoiceSlice {
   readonly name: string;
   /** C names of its functions, for call traces; where revisions differ, made from the choices of the boot. */
   readonly symbols?: SymbolNames | ((choices: Choices) => SymbolNames);
+  /** Its Kconfig options; stubs for what is configured out are the module's own business. */
+  readonly config?: readonly ConfigOption[];
   /** Declares cells, fills slots, registers initcalls; its result is what `kernel.module` returns. */
   create(kernel: Kernel): T;
 }
@@ -51,6 +54,8 @@ export interface BootOptions extends MachineOptions {
   /** In the order of their dependencies. */
   readonly modules?: readonly KernelModule<unknown>[];
   readonly policy?: Partial<OopsPolicy>;
+  /** Kconfig options to turn on or off. */
+  readonly config?: ConfigRequest;
 }
 
 const jumpLabelMutex = defineLock('jump_label_mutex');
@@ -88,6 +93,8 @@ export class Kernel {
   readonly repairs: readonly string[];
   /** Every design choice of this boot, by name. */
   readonly choices: Choices;
+  /** IS_ENABLED(CONFIG_…) of this boot. */
+  readonly config: Kconfig;
   readonly initcalls: Initcalls = new Initcalls();
   readonly #modules = new Map<KernelModule<unknown>, unknown>();
   readonly #staticKeys = new Map<StaticKeyDefinition, StaticKey>();
@@ -105,6 +112,8 @@ export class Kernel {
       sabotages: options.sabotages ?? [],
       with: options.with ?? {},
     });
+    const known = [...kernelConfig, ...modules.flatMap((module) => module.config ?? [])];
+    this.config = new Kconfig(known, this.revision, options.config ?? {});
     const { machine, tasks, preempt, slots } = this.#parts(options);
     this.machine = machine;
     this.tasks = tasks;

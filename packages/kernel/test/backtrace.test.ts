@@ -35,7 +35,14 @@ describe('the call trace', () => {
   it('leaves out the source of an event, whichever way V8 writes private methods', () => {
     const private1 = at('irqHandler', 'Entry.interrupt', '#handle', 'Runner.interrupt');
     const private2 = at('irqHandler', 'Entry.interrupt', 'Runner.#handle', 'Runner.interrupt');
-    const rest = at('Object.boundary', 'mySource', 'Recorder.operate', 'victim', '#runCall', 'host');
+    const rest = at(
+      'Object.boundary',
+      'mySource',
+      'Recorder.operate',
+      'victim',
+      '#runCall',
+      'host',
+    );
     for (const frames of [private1, private2]) {
       expect(kernelFrames([...frames, ...rest], kernelSymbols)).toEqual([
         'irq_handler',
