@@ -8,6 +8,7 @@ import {
   type RevisionRequest,
 } from '@pkslab/kernel';
 import { Bench, programmeModules, type SelfTest, TestSkipped } from './programme/bench.ts';
+import { cpuTests } from './programme/cpus.ts';
 import { deviceTests } from './programme/devices.ts';
 import { entryTests } from './programme/entries.ts';
 import { postedTests } from './programme/posted.ts';
@@ -20,6 +21,7 @@ export const programme: readonly SelfTest[] = Object.freeze([
   ...protocolTests,
   ...rightsTests,
   ...entryTests,
+  ...cpuTests,
   ...deviceTests,
 ]);
 

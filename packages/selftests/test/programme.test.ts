@@ -68,6 +68,8 @@ describe('the programme', () => {
       'nested-entries',
       'fault-sleeps',
       'rows-interrupted',
+      'cpu-back-online',
+      'idle-entry-watched',
       'device-section-interrupted',
       'section-over-attach',
       'pmem-interrupted',
