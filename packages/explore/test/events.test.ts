@@ -113,6 +113,8 @@ describe('a migration', () => {
     const system = systemOf(
       protocol({ cpus: 3, budget: { migrate: 1 }, code: () => ({ tasks: [[() => {}]] }) }),
     );
+    // The idle CPUs come to their halt.
+    for (const cpu of [1, 2]) while (kinds(system, cpu).length > 0) step(system, cpu);
     const moves = system.enabled.actions().filter(({ event }) => event === 'migrate');
     expect(moves).toEqual([
       { cpu: 0, event: 'migrate', choice: 1 },

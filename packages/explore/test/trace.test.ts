@@ -32,6 +32,7 @@ describe('a trace', () => {
       '',
       'violated: small: x is big',
       'kernel backtrace:',
+      '  Entry.irqBody',
       '  Entry.interrupt',
       '',
     ]);
