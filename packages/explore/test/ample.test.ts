@@ -1,4 +1,5 @@
 import { Mark } from '@pkslab/kernel';
+import { PerCpu } from '@pkslab/x86-cpu';
 import { describe, expect, it } from 'vitest';
 import { explore, type Invariant, invariant, type Scenario } from '../src/index.ts';
 import { cell, endsWith, lostUpdate, protocol } from './support.ts';
@@ -172,22 +173,22 @@ describe('ample sets', () => {
   });
 
   it('know that a task may come to wait, and then preempt', () => {
+    // What CPU 0 does concerns nobody, until CPU 1 makes a task that waits for it.
     const scenario = protocol({
       cpus: 2,
       budget: { preempt: 1 },
       code(kernel) {
-        const x = cell(kernel, 'x');
-        const order = cell(kernel, 'order');
+        const open = new PerCpu(kernel.machine.column(openField));
+        const seen = cell(kernel, 'seen');
         const a = (): void => {
-          x.add(0, 1);
-          x.add(0, 1);
-          x.add(0, 1);
+          open.add(1);
+          open.add(-1);
         };
         const child = (): void => {
-          if ((x.values[0] as number) >= 0 && x.get(0) === 2) order.set(0, 1);
+          if (open.read() === 1) seen.set(0, 1);
         };
-        const b = (): void => void kernel.spawn('child', child);
-        return { tasks: [[a], [b]], invariants: [endsWith(order, 0)] };
+        const b = (): void => void kernel.spawnCode({ name: 'child', calls: [child], cpu: 0 });
+        return { tasks: [[a], [b]], invariants: [endsWith(seen, 0)] };
       },
     });
     expect(verdictOf(scenario)).toBe('violated');
