@@ -18,16 +18,21 @@ const FOUND = new Found();
 /** Frames among which the kernel's innermost function is: those above it are the machine's. */
 const SITE_FRAMES = 8;
 
-/** Results that do not depend on the machine: discovery goes on past these operations in one run. */
-function isConstant(kind: number): boolean {
-  return (
-    kind === Op.set ||
-    kind === Op.thisCpuSet ||
-    kind === Op.mark ||
-    kind === Op.cli ||
-    kind === Op.sti
-  );
-}
+/** Operations that never wait and whose result is 0: discovery goes on past them in one run. */
+const WITHOUT_RESULT: ReadonlySet<number> = new Set([
+  Op.set,
+  Op.thisCpuSet,
+  Op.mark,
+  Op.cli,
+  Op.sti,
+  Op.popfIf,
+  Op.sfence,
+  Op.sendIpi,
+  Op.writeEntry,
+  Op.fillEntries,
+  Op.invlpg,
+  Op.flushTlb,
+]);
 
 /** All routines of a scenario, and how their nodes are found. */
 export class Tries implements OperationHook {
@@ -184,7 +189,7 @@ export class Tries implements OperationHook {
         this.#stack = hostStack();
         throw FOUND;
       }
-      if (!isConstant(op) || kind !== op) throw FOUND;
+      if (!WITHOUT_RESULT.has(op) || kind !== op) throw FOUND;
       this.#path.push(this.#childFor(node, 0, 0, null));
     }
     this.#at++;
