@@ -4,6 +4,7 @@
 import {
   type Column,
   entryHigh,
+  entryKey,
   entryLow,
   type FieldDefinition,
   LARGE_PAGE_SIZE,
@@ -48,6 +49,15 @@ const vmallocNextField: FieldDefinition = {
   per: 'global',
 };
 
+/** Pages of 4 KiB that are mapped with each key; key 0 is not counted. */
+const keyPagesField: FieldDefinition = {
+  name: 'init_mm.key_pages',
+  type: 'u32',
+  initial: 0,
+  per: 'object',
+  count: 16,
+};
+
 /** The kernel's own page tables, one for all CPUs, and the pages of RAM that are handed out. */
 export class KernelMappings {
   /** Physical address of the top table, for CR3. */
@@ -57,6 +67,7 @@ export class KernelMappings {
   /** A bit a page of RAM: handed out or not. */
   readonly #allocated: Column;
   readonly #vmallocNext: Column;
+  readonly #keyPages: Column;
   readonly #pickFrame: number;
   readonly #tables: PageTables;
 
@@ -71,6 +82,7 @@ export class KernelMappings {
       count: Math.ceil(machine.memory.ramSize / PAGE_SIZE / 32),
     });
     this.#vmallocNext = machine.column(vmallocNextField);
+    this.#keyPages = machine.column(keyPagesField);
     this.#pickFrame = machine.choosers.length;
     machine.choosers.push({
       alternatives: () => [this.#lowestFree()],
@@ -157,7 +169,9 @@ export class KernelMappings {
         this.unmap(address, done);
         return false;
       }
-      done += this.#fill(slot, level, physical + done, size - done, protection);
+      const filled = this.#fill(slot, level, physical + done, size - done, protection);
+      this.#countKey(protection.key, filled);
+      done += filled;
     }
     return true;
   }
@@ -207,7 +221,11 @@ export class KernelMappings {
     if (!tables.splitAt(address) || !tables.splitAt(address + size)) return false;
     for (let done = 0; done < size; ) {
       const leaf = tables.leafOf(address + done);
-      if (leaf !== null) tables.setKey(leaf, key);
+      if (leaf !== null) {
+        tables.setKey(leaf, key);
+        this.#countKey(entryKey(leaf.high), -leaf.size);
+        this.#countKey(key, leaf.size);
+      }
       done += leaf === null ? PAGE_SIZE : leaf.size;
     }
     tables.flushAll();
@@ -220,6 +238,7 @@ export class KernelMappings {
       const leaf = this.#wholeLeafOf(address + done, size - done);
       if (leaf !== null) {
         this.#machine.writeEntry(leaf.at, 0, 0);
+        this.#countKey(entryKey(leaf.high), -leaf.size);
         this.#machine.invlpg(address + done);
       }
       done += leaf === null ? PAGE_SIZE : leaf.size;
@@ -236,6 +255,15 @@ export class KernelMappings {
       throw this.#noMemory();
     }
     return this.#tables.leafOf(address);
+  }
+
+  #countKey(key: number, bytes: number): void {
+    if (key !== 0) this.#keyPages.add(key, bytes / PAGE_SIZE);
+  }
+
+  /** Whether some mapping carries a key: who gives a key back asks (D-33). */
+  isKeyMapped(key: number): boolean {
+    return this.#keyPages.get(key) !== 0;
   }
 
   /** Walks the tables from outside the machine, for reports and tools: no operation, changes nothing. */

@@ -21,8 +21,10 @@ const RFC_V2: Choices = {
   forkPolicy: 'copy',
   execReset: 'saved',
   freePolicy: 'trusting',
+  freeScope: 'thread',
   updatePolicy: 'trusting',
   oopsPkrs: 'never',
+  bootReport: 'none',
 };
 
 const RFC_V3: Choices = {
@@ -77,8 +79,10 @@ const REFERENCE: Choices = {
   forkPolicy: 'init',
   execReset: 'savedAndRegister',
   freePolicy: 'checked',
+  freeScope: 'everywhere',
   updatePolicy: 'checked',
   oopsPkrs: 'whenOn',
+  bootReport: 'unprotected',
 };
 
 /**
@@ -108,11 +112,13 @@ const REFERENCE: Choices = {
  *   V7 compared with `>` (D-46).
  * - `forkPolicy` — whether a child starts with its parent's rights or with INIT (I11).
  * - `execReset` — whether exec writes the register too, or leaves that to the next switch.
- * - `freePolicy` — whether pks_key_free checks what it is given.
+ * - `freePolicy` — whether pks_key_free checks what it is given: whose key it is, and that no mapping carries it.
+ * - `freeScope` — where it closes the key: in the calling thread, as posted, or in every task and on every CPU (D-33, I9).
  * - `updatePolicy` — whether pks_update_protection checks what it is given: not at all, its upper bound (V10), or
  *   everything.
  * - `oopsPkrs` — whether an oops prints the rights of the context that faulted: never; on every key fault, PKS or
  *   not (RFC V3, D-49); on a key fault where there is PKS; whenever PKS is on.
+ * - `bootReport` — whether boot says so on a CPU without PKS, where nothing is protected (`reference`).
  */
 export const pksChoices: ChoiceSlice = {
   revisions: { 'rfc-v2': RFC_V2, 'rfc-v3': RFC_V3, v7: V7, v10: V10, reference: REFERENCE },
@@ -134,8 +140,10 @@ export const pksChoices: ChoiceSlice = {
     forkPolicy: "whether a child starts with its parent's rights",
     execReset: 'whether exec writes the register too',
     freePolicy: 'what pks_key_free checks',
+    freeScope: 'where pks_key_free closes the key',
     updatePolicy: 'what pks_update_protection checks',
     oopsPkrs: 'when an oops prints PKRS',
+    bootReport: 'whether boot says that nothing is protected',
   },
   values: {
     keyAlloc: ['v2Bitmap', 'locklessBitmap', 'static'],
@@ -155,8 +163,10 @@ export const pksChoices: ChoiceSlice = {
     forkPolicy: ['copy', 'init'],
     execReset: ['saved', 'savedAndRegister'],
     freePolicy: ['trusting', 'checked'],
+    freeScope: ['thread', 'everywhere'],
     updatePolicy: ['trusting', 'bounded', 'checked'],
     oopsPkrs: ['never', 'onKeyFault', 'onKeyFaultWithPks', 'whenOn'],
+    bootReport: ['none', 'unprotected'],
   },
   repairs: {
     'D-02': { entrySaves: 'registerAndSaved' },
@@ -164,6 +174,7 @@ export const pksChoices: ChoiceSlice = {
     'D-12': { globalGrants: 'none', globalPut: 'paired' },
     'D-17': { initValue: 'constant' },
     'D-18': { firstWrite: 'raw' },
+    'D-33': { freePolicy: 'checked', freeScope: 'everywhere' },
     'D-45': { abandon: 'none' },
     'D-46': { keyCallbacks: 'bounded' },
     'D-49': { oopsPkrs: 'whenOn' },
@@ -173,6 +184,7 @@ export const pksChoices: ChoiceSlice = {
     'entry-saves-nothing': { entrySaves: 'nothing' },
     'saved-not-preserved': { entrySaves: 'cache' },
     'switch-writes-nothing': { schedIn: 'off' },
+    'free-closes-one-thread': { freeScope: 'thread' },
     'fork-copies-rights': { forkPolicy: 'copy' },
   },
 };

@@ -29,7 +29,7 @@ export {
   type StaticKeyNumbers,
   staticKeyNumbers,
 } from './pks-keys.ts';
-export { PksTest, pksTest, pksTestChoices, RUN_PKS } from './pks-test.ts';
+export { PksTest, pksTest, pksTestChoices, RUN_PKS, type TestProgramme } from './pks-test.ts';
 export {
   ACCESS_ROWS,
   AccessTest,
@@ -43,5 +43,8 @@ export {
   testPassField,
   testPkeyField,
 } from './pks-test-context.ts';
+export { PksTestRun, type TestPage } from './pks-test-run.ts';
+export { PksCommand, PksTestSessions } from './pks-test-session.ts';
 export { StaticKeys } from './static-keys.ts';
+export { UserPkeys } from './user-pkeys.ts';
 export { Verbs } from './verbs.ts';

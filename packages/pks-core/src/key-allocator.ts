@@ -26,6 +26,7 @@ export class KeyAllocator implements Keys {
   readonly #names: string[] = ['kernel'];
   readonly #kept = new Set<number>();
   readonly #checked: boolean;
+  readonly #everywhere: boolean;
   /** What alloc returns without PKS. */
   readonly #noPks: number;
 
@@ -38,6 +39,7 @@ export class KeyAllocator implements Keys {
         : new MutexKeyMap(kernel);
     this.#users = kernel.machine.column(keyUsersField);
     this.#checked = kernel.choice('freePolicy') === 'checked';
+    this.#everywhere = kernel.choice('freeScope') === 'everywhere';
     this.#noPks = kernel.choice('noPksErrno') === 'EOPNOTSUPP' ? -EOPNOTSUPP : -EINVAL;
     this.#users.values[PKS_KERN_DEFAULT_KEY] = 1;
     kernel.initcall('late', () => {
@@ -91,12 +93,12 @@ export class KeyAllocator implements Keys {
   }
 
   /**
-   * pks_key_free: gives a key back. May sleep. Closes it in the calling thread only.
+   * pks_key_free: gives a key back. May sleep. Closes it in the calling thread, or everywhere (`freeScope`).
    *
    * Use it when nothing is mapped with the key any more: the next owner would get those mappings too.
    * Without PKS, and for a number that is no key of a driver, it does nothing. A key that is free, that is
-   * kept, or that is another's is refused with a WARN where the revision checks, and freed where it trusts
-   * its callers.
+   * kept, that is another's or that a mapping still carries is refused with a WARN where the revision checks,
+   * and freed where it trusts its callers.
    *
    * @param pkeyUser the name it was allocated with; without it the owner is not checked
    */
@@ -109,9 +111,11 @@ export class KeyAllocator implements Keys {
     if (complaint !== null) {
       this.#kernel.oops.warn(`x86/pkeys: free of key ${pkey}, ${complaint}`);
     } else {
+      // Nobody can be given the key before it is closed wherever that is done.
+      if (this.#everywhere) this.#pkrs.closeEverywhere(pkey);
       this.#map.giveBack(pkey);
       this.#users.set(pkey, 0);
-      this.#pkrs.changeRights(pkey, PKEY_DISABLE_ACCESS);
+      if (!this.#everywhere) this.#pkrs.changeRights(pkey, PKEY_DISABLE_ACCESS);
     }
     this.#map.unlock();
   }
@@ -120,8 +124,10 @@ export class KeyAllocator implements Keys {
     if (!this.isAllocated(pkey)) return 'which is not allocated';
     const owner = this.#names[this.#users.get(pkey) - 1];
     if (this.#kept.has(pkey)) return `which ${owner} never gives back`;
-    if (pkeyUser === undefined || pkeyUser === owner) return null;
-    return `which belongs to ${owner}, not to ${pkeyUser}`;
+    if (pkeyUser !== undefined && pkeyUser !== owner) {
+      return `which belongs to ${owner}, not to ${pkeyUser}`;
+    }
+    return this.#kernel.mm.isKeyMapped(pkey) ? 'which a mapping still carries' : null;
   }
 
   /** The text of x86/pks_keys_allocated: `%d: %s` for each key in use. */

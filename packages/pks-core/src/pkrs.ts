@@ -23,7 +23,7 @@ import {
 import { GlobalGrants } from './global-grants.ts';
 import { InitValue } from './init-value.ts';
 import { hookOops, type OopsPkrsChoice } from './oops-pkrs.ts';
-import { getNewPkr, INIT_PKRS_VALUE } from './pkr.ts';
+import { getNewPkr, INIT_PKRS_VALUE, PKEY_DISABLE_ACCESS, pkrPair } from './pkr.ts';
 import type { StaticKeyNumbers } from './pks-keys.ts';
 import { type UpdateCheck, type UpdateComplaint, updateCheckOf } from './update-policy.ts';
 import { type WritePkrs, type WritePkrsChoice, writePkrsOf } from './write-pkrs.ts';
@@ -203,6 +203,21 @@ export class Pkrs implements Copies {
   }
 
   /**
+   * Takes a key from every task and every CPU, before it may become another's (I9). The other CPUs answer at once, as
+   * they do to TLB flushes. Of a handler that runs or sleeps elsewhere, what it keeps of the interrupted context is out
+   * of reach.
+   */
+  closeEverywhere(pkey: number): void {
+    const { saved, cache, machine } = this;
+    this.changeRights(pkey, PKEY_DISABLE_ACCESS);
+    for (let task = 0; task < saved.values.length; task++) closeIn(saved, task, pkey);
+    for (const { index } of machine.cpus) {
+      closeIn(cache.column, index, pkey);
+      closeIn(machine.registers.pkrs, index, pkey);
+    }
+  }
+
+  /**
    * update_global_pkrs: changes every thread's rights to one key, as kmap() needed it. RFC PKS/PMEM, 2/58
    *
    * A grant reaches other CPUs at their next switch or fault on the key; a revoke is written to every CPU now. In
@@ -234,8 +249,13 @@ export class Pkrs implements Copies {
   updateException(state: EntryState, pkey: number, protection: number): void {
     const { words, updatesHandler } = this.#entry;
     if (words.length === 0 || updatesHandler) this.changeRights(pkey, protection);
+    this.setInterrupted(state, pkey, protection);
+  }
+
+  /** Changes what an entry keeps of the interrupted context, and nothing of the handler's own rights. */
+  setInterrupted(state: EntryState, pkey: number, protection: number): void {
     const bits = protection | ((protection & 1) * this.withAccess);
-    for (const word of words) {
+    for (const word of this.#entry.words) {
       state.words[word] = getNewPkr(state.words[word] as number, pkey, bits);
     }
   }
@@ -255,4 +275,11 @@ export class Pkrs implements Copies {
       preempt.enable();
     };
   }
+}
+
+/** Closes a key in one copy, where it is not closed. */
+function closeIn(copy: Column, index: number, pkey: number): void {
+  const value = copy.get(index);
+  if (pkrPair(value, pkey) === PKEY_DISABLE_ACCESS) return;
+  copy.set(index, getNewPkr(value, pkey, PKEY_DISABLE_ACCESS));
 }

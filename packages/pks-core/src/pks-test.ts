@@ -3,6 +3,7 @@
 
 import {
   type ChoiceSlice,
+  type Choices,
   type DebugfsFile,
   ENOMEM,
   type Kernel,
@@ -21,9 +22,27 @@ import {
 import { type Pks, pksCore } from './pks.ts';
 import { AccessTest, truth } from './pks-test-access.ts';
 import { TestContexts } from './pks-test-context.ts';
+import { PksTestRun } from './pks-test-run.ts';
+import { PksTestSessions } from './pks-test-session.ts';
 
 /** Below /sys/kernel/debug. */
 export const RUN_PKS = 'x86/run_pks';
+
+/** RFC V3: whether the next 9 is the one that crashes. */
+const crashArmedField: FieldDefinition = {
+  name: 'run_pks.crash_armed',
+  type: 'bool',
+  initial: 0,
+  per: 'object',
+  count: OPEN_FILES_MAX,
+};
+
+const V2_PROGRAMME: Choices = {
+  testProgramme: 'rfcV2',
+  testHandler: 'exception',
+  'pks-test-on-boot': 'no',
+  PKS_TEST_ALL_KEYS: 'n',
+};
 
 /** file->private_data of run_pks: the context of an open file plus 1; 0 is NULL. */
 const privateDataField: FieldDefinition = {
@@ -35,33 +54,50 @@ const privateDataField: FieldDefinition = {
 };
 
 /**
- * - `testHandler` — whom the programme's fault handler lets through: the calling thread, as posted, which works
+ * - `testProgramme` — RFC V2's; RFC V3's, with its exception and crash tests; V7's; or the rewritten one of V9 and V10.
+ * - `testHandler` — whom RFC V2's programme's fault handler lets through: the calling thread, as posted, which works
  *   only because D-01 leaves every key open behind an exception; or the context that faulted.
- * - `pks-test-on-boot` — the boot parameter.
+ * - `pks-test-on-boot` — the boot parameter of RFC V2.
+ * - `PKS_TEST_ALL_KEYS` — whether command 6 tests keys 1 to 15 (V9, V10); only without another consumer.
  */
 export const pksTestChoices: ChoiceSlice = {
   revisions: {
-    'rfc-v2': { testHandler: 'thread', 'pks-test-on-boot': 'no' },
-    'rfc-v3': { testHandler: 'exception', 'pks-test-on-boot': 'no' },
-    v7: { testHandler: 'exception', 'pks-test-on-boot': 'no' },
-    v10: { testHandler: 'exception', 'pks-test-on-boot': 'no' },
-    reference: { testHandler: 'exception', 'pks-test-on-boot': 'no' },
+    'rfc-v2': { ...V2_PROGRAMME, testHandler: 'thread' },
+    'rfc-v3': { ...V2_PROGRAMME, testProgramme: 'rfcV3' },
+    v7: { ...V2_PROGRAMME, testProgramme: 'v7' },
+    v10: { ...V2_PROGRAMME, testProgramme: 'v10' },
+    reference: V2_PROGRAMME,
   },
   texts: {
+    testProgramme: 'whose test programme run_pks is',
     testHandler: "whose rights the test programme's fault handler changes",
     'pks-test-on-boot': 'the boot parameter that runs all tests in a late initcall',
+    PKS_TEST_ALL_KEYS: 'whether the test programme may use every key',
   },
-  values: { testHandler: ['thread', 'exception'], 'pks-test-on-boot': ['no', 'yes'] },
+  values: {
+    testProgramme: ['rfcV2', 'rfcV3', 'v7', 'v10'],
+    testHandler: ['thread', 'exception'],
+    'pks-test-on-boot': ['no', 'yes'],
+    PKS_TEST_ALL_KEYS: ['n', 'y'],
+  },
   // A kernel that keeps an entry's state refuses the access again for ever if the handler opens its own key.
   repairs: { 'D-01': { testHandler: 'exception' } },
 };
 
-export class PksTest {
+/** What every programme can do. */
+export interface TestProgramme {
+  runAll(): void;
+}
+
+export class PksTest implements TestProgramme {
   readonly contexts: TestContexts;
   readonly access: AccessTest;
   readonly #kernel: Kernel;
   readonly #pks: Pks;
   readonly #contextOf: Column;
+  /** RFC V3's exception and crash tests; null in RFC V2. */
+  readonly #run: PksTestRun | null;
+  readonly #crashArmed: Column;
 
   constructor(kernel: Kernel, pks: Pks) {
     this.#kernel = kernel;
@@ -70,6 +106,10 @@ export class PksTest {
     this.access = new AccessTest(kernel, pks, this.contexts);
     this.#contextOf = kernel.machine.column(privateDataField);
     kernel.slots.keyFault.push((regs) => this.access.armedAndClear(regs));
+    this.#run = kernel.choice('testProgramme') === 'rfcV3' ? new PksTestRun(kernel, pks) : null;
+    this.#crashArmed = kernel.machine.column(crashArmedField);
+    const run = this.#run;
+    if (run !== null) kernel.slots.keyFault.push((regs) => run.callback(regs));
     kernel.initcall('late', () => this.#init());
   }
 
@@ -109,7 +149,17 @@ export class PksTest {
     if (command === '0') this.runTest(context);
     else if (command === '1') this.#arm(context);
     else if (command === '2') this.#checkSwitched(context);
+    else if (this.#run !== null) this.#runRfcV3(this.#run, command, context, file);
     return data.length;
+  }
+
+  /** 4: the exception test; 9, written twice: the crash test, whose fault nobody expects. RFC V3 */
+  #runRfcV3(run: PksTestRun, command: string, context: number, file: number): void {
+    const key = this.contexts.pkey.get(context);
+    if (command === '4') this.contexts.pass.set(context, run.exception(key) === 0 ? 1 : 0);
+    if (command !== '9' || this.#crashArmed.exchange(file, 1) === 0) return;
+    const test = run.alloc(key);
+    if (test !== null) run.crash(test);
   }
 
   /** pks_release_file */
@@ -118,6 +168,7 @@ export class PksTest {
     if (context < 0) return;
     this.contexts.free(context);
     this.#contextOf.set(file, 0);
+    this.#crashArmed.set(file, 0);
   }
 
   /** arm_ctx_switch: rights that the thread must have back after others ran. */
@@ -196,7 +247,7 @@ export class PksTest {
  *   return file.read();
  * }); // => 'PASS\n'
  */
-export const pksTest: KernelModule<PksTest> = {
+export const pksTest: KernelModule<TestProgramme> = {
   name: 'pks-test',
   ...pksTestChoices,
   symbols: {
@@ -207,5 +258,14 @@ export const pksTest: KernelModule<PksTest> = {
     'TestContexts.alloc': 'alloc_ctx',
     'TestContexts.free': 'free_ctx',
   },
-  create: (kernel) => new PksTest(kernel, kernel.module(pksCore)),
+  create(kernel) {
+    const pks = kernel.module(pksCore);
+    const programme = kernel.choice('testProgramme');
+    if (programme === 'rfcV2' || programme === 'rfcV3') return new PksTest(kernel, pks);
+    const sessions = new PksTestSessions(kernel, pks);
+    kernel.initcall('late', () => {
+      if (pks.enabled) kernel.debugfs.createFile(RUN_PKS, sessions.file());
+    });
+    return sessions;
+  },
 };

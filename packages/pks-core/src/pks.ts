@@ -10,6 +10,7 @@ import { PKS_NUM_KEYS } from './pkr.ts';
 import { Pkrs } from './pkrs.ts';
 import { staticKeyNumbers } from './pks-keys.ts';
 import { StaticKeys } from './static-keys.ts';
+import { UserPkeys } from './user-pkeys.ts';
 import { Verbs } from './verbs.ts';
 
 /** Supervisor protection keys of one kernel. */
@@ -20,11 +21,16 @@ export interface Pks {
   readonly verbs: Verbs;
   /** What consumers do about faults on their keys, where the revision asks them. */
   readonly callbacks: KeyCallbacks;
+  /** PKRU, through the same helpers. */
+  readonly user: UserPkeys;
   /** pks_enabled, pks_available: whether the CPU has PKS and the kernel uses it. */
   readonly enabled: boolean;
   /** pks_abandon_protections: opens a key for good in every thread; false where the revision cannot. V7 */
   abandonProtections(pkey: number): boolean;
 }
+
+/** What `reference` says at boot where nothing can be protected. */
+const UNPROTECTED = 'x86/pkeys: this CPU has no supervisor protection keys: nothing is protected';
 
 /**
  * pks-core as a boot module.
@@ -50,17 +56,22 @@ export const pksCore: KernelModule<Pks> = {
     'Pkrs.updateProtection': 'pks_update_protection',
     'SelfContained.write': 'write_pkrs',
     'StaticKeys.alloc': 'pks_key_alloc',
+    'UserPkeys.setUserPkeyAccess': 'arch_set_user_pkey_access',
     'Unconditional.write': 'write_pkrs',
   },
   create(kernel: Kernel): Pks {
     // A consumer is configured where its module is loaded, unless a choice of its symbol's name says n.
     const numbers = staticKeyNumbers(
       (config, module) => kernel.moduleNames.includes(module) && kernel.choices[config] !== 'n',
+      kernel.choices['PKS_TEST_ALL_KEYS'] === 'y',
     );
     const pkrs = new Pkrs(kernel, numbers);
     const isStatic = kernel.choice('keyAlloc') === 'static';
     const keys = isStatic ? new StaticKeys(kernel, numbers) : new KeyAllocator(kernel, pkrs);
     pkrs.isAllocated = (pkey) => keys.isAllocated(pkey);
+    if (!kernel.machine.features.pks && kernel.choice('bootReport') === 'unprotected') {
+      kernel.initcall('late', () => kernel.print(UNPROTECTED));
+    }
     return {
       pkrs,
       keys,
@@ -70,6 +81,7 @@ export const pksCore: KernelModule<Pks> = {
         isStatic ? numbers.max : PKS_NUM_KEYS,
         kernel.choice('keyCallbacks') as KeyCallbackChoice,
       ),
+      user: new UserPkeys(kernel),
       enabled: kernel.machine.features.pks,
       abandonProtections: (pkey) => pkrs.abandoned.abandon(pkey),
     };

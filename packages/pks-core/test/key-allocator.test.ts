@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-import { EINVAL, ENOSPC, RESCHEDULE_VECTOR, type Runner } from '@pkslab/kernel';
+import { type BootOptions, EINVAL, ENOSPC, RESCHEDULE_VECTOR, type Runner } from '@pkslab/kernel';
 import { describe, expect, it } from 'vitest';
 import { atEveryBoundary } from '../../../scripts/testing/boundaries.ts';
+import { pkrPair } from '../src/index.ts';
 import { OPEN_KEY_1, pkrsOf, reported, withPks } from './support.ts';
 
 const FILE = 'x86/pks_keys_allocated';
@@ -152,5 +153,54 @@ describe('pks_key_free', () => {
     });
     expect(reported(kernel)[1]).toBe('x86/pkeys: free of key 1, which for ever never gives back');
     expect(kernel.call(() => keys.showAllocated())).toBe('0: kernel\n1: for ever\n');
+  });
+});
+
+describe('pks_key_free and what is left of a key (D-33, I9)', () => {
+  /** A second task leaves the key open; then the first gives it back. Copies that still have it open. */
+  const leftOpen = (options: BootOptions): number => {
+    const { kernel, keys, pkrs } = withPks({ cpus: 2, ...options });
+    kernel.call(() => {
+      const key = keys.alloc('x');
+      kernel.spawn('careless', () => {
+        pkrs.updateProtection(key, 0);
+        kernel.sched.sleepUntil(pkrs.saved, 0, 1);
+      });
+    });
+    kernel.run();
+    kernel.call(() => keys.free(1));
+    const copies = [pkrs.saved, pkrs.cache.column, kernel.machine.registers.pkrs];
+    return copies.flatMap(({ values }) => [...values]).filter((value) => pkrPair(value, 1) !== 1)
+      .length;
+  };
+
+  it('reference closes it in every task and on every CPU', () => {
+    expect(leftOpen({})).toBe(0);
+    expect(leftOpen({ revision: 'rfc-v2', repairs: ['D-33'] })).toBe(0);
+  });
+
+  it('as posted, and under free-closes-one-thread, who left it open has it when it is another’s', () => {
+    expect(leftOpen({ revision: 'rfc-v2' })).toBeGreaterThan(0);
+    expect(leftOpen({ sabotages: ['free-closes-one-thread'] })).toBeGreaterThan(0);
+  });
+
+  it('is refused while a mapping carries it, and frees it as posted', () => {
+    const free = (revision: 'reference' | 'rfc-v2') => {
+      const { kernel, keys } = withPks({ revision });
+      kernel.call(() => {
+        const page = kernel.mm.vmalloc(8192, { key: keys.alloc('x'), writable: true });
+        keys.free(1);
+        kernel.mm.vfree(page, 8192);
+      });
+      const taken = keys.isAllocated(1);
+      kernel.call(() => keys.free(1));
+      return { taken, after: keys.isAllocated(1), log: reported(kernel)[1] };
+    };
+    expect(free('reference')).toEqual({
+      taken: true,
+      after: false,
+      log: 'x86/pkeys: free of key 1, which a mapping still carries',
+    });
+    expect(free('rfc-v2')).toMatchObject({ taken: false, log: undefined });
   });
 });

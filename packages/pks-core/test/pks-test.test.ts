@@ -263,7 +263,7 @@ describe('run_all', () => {
     expect(begins(booted())).toEqual([]);
     const onBoot = { with: { 'pks-test-on-boot': 'yes' } };
     expect(begins(booted(onBoot))).toEqual(allKeys);
-    const without = booted({ ...onBoot, features: { pks: false } });
+    const without = booted({ ...onBoot, revision: 'rfc-v2', features: { pks: false } });
     expect(reported(without)).toEqual(Array.from({ length: 15 }, () => NO_CONTEXT));
   });
 });

@@ -73,3 +73,17 @@ describe('keys of a revision with an allocator', () => {
     expect(errno('EOPNOTSUPP')).toBe(-EOPNOTSUPP);
   });
 });
+
+describe('a CPU without PKS', () => {
+  it('is named at boot by the reference, and by no posted revision', () => {
+    const said = (revision: RevisionName) =>
+      withPks({ revision, features: { pks: false } }).kernel.dmesg.slice(1);
+    expect(said('reference')).toEqual([
+      'x86/pkeys: this CPU has no supervisor protection keys: nothing is protected',
+    ]);
+    for (const revision of ['rfc-v2', 'rfc-v3', 'v7', 'v10'] as const) {
+      expect(said(revision)).toEqual([]);
+    }
+    expect(withPks().kernel.dmesg.slice(1)).toEqual([]);
+  });
+});
