@@ -39,3 +39,9 @@ export { bootStack, type Stack, type StackOptions, stackModules } from './stack.
 export { StraysBeside } from './stray/beside.ts';
 export { type StrayContext, type StrayCounts, strayContexts, sumStrays } from './stray/kinds.ts';
 export { TEST_PKS_LINE, type TestPksOptions, testPks } from './test-pks.ts';
+export {
+  TEST_PKS_NAMES,
+  type TestPksName,
+  type TestPksRun,
+  testPksV10,
+} from './test-pks-v10.ts';

@@ -12,12 +12,14 @@ import { cpuTests } from './programme/cpus.ts';
 import { deviceTests } from './programme/devices.ts';
 import { entryTests } from './programme/entries.ts';
 import { postedTests } from './programme/posted.ts';
+import { postedV10Tests } from './programme/posted-v10.ts';
 import { protocolTests } from './programme/protocol.ts';
 import { rightsTests } from './programme/rights.ts';
 
 /** Every test, in the order in which it runs. */
 export const programme: readonly SelfTest[] = Object.freeze([
   ...postedTests,
+  ...postedV10Tests,
   ...protocolTests,
   ...rightsTests,
   ...entryTests,

@@ -176,6 +176,7 @@ const seenBy: Readonly<Record<string, readonly [string, string]>> = {
 /** Found by the tests of their own packages: no matter of schedules, or (idle entries, Xen, hotplug) in no scenario. */
 const seenElsewhere = [
   'cpu-online-without-setup',
+  'free-closes-one-thread',
   'kmap-sleep-unchecked',
   'managed-put-always',
   'save-before-rcu',

@@ -63,9 +63,14 @@ function exploreOptions(text: string): ExploreOptions {
   };
 }
 
-/** Hosts differ in whether a private method has its class before it. */
+/**
+ * Hosts differ in whether a private method has its class before it; the number of the field that a task sleeps on
+ * depends on how many there are.
+ */
 function plain(trace: string): string {
-  return unpadded(trace).replace(/^ {2}\w+\./gm, '  ');
+  return unpadded(trace)
+    .replace(/^ {2}\w+\./gm, '  ')
+    .replace(/(task\.wait_on\[\d+\] := )0x[0-9a-f]+/g, '$1field');
 }
 
 /** Without the padding of lanes. */

@@ -30,9 +30,26 @@ function testNamed(name: string): SelfTest {
 function failing(request: RevisionRequest, tests: readonly SelfTest[] = programme): string[] {
   return tests
     .map((test) => runSelfTest(test, request))
-    .filter(({ status }) => status !== 'passed')
+    .filter(({ status }) => status === 'failed')
     .map(({ name }) => name);
 }
+
+/** Names of posted tests of a status. */
+function postedWith(status: string, request: RevisionRequest): string[] {
+  const results = posted.map((test) => runSelfTest(test, request));
+  return results.filter((result) => result.status === status).map(({ name }) => name);
+}
+
+const V2_TESTS = ['run_pks-0', 'run_pks-1-2', 'run_pks-3', 'pks-test-on-boot'];
+const TEST_PKS = ['test_pks', 'test_pks-tif'];
+const REWRITTEN = [
+  'test_pks-check_defaults',
+  'test_pks-single',
+  'test_pks-context_switch',
+  'test_pks-exception',
+  'test_pks-exception_update',
+  'test_pks-create_fault',
+];
 
 describe('the programme', () => {
   it('has tests with names of their own, each with a sentence', () => {
@@ -48,6 +65,21 @@ describe('the programme', () => {
     expect(failing(reference)).toEqual([]);
   });
 
+  it.each([
+    ['reference', [...V2_TESTS, ...TEST_PKS]],
+    ['rfc-v2', [...V2_TESTS, 'test_pks-tif']],
+    ['rfc-v3', [...V2_TESTS, 'run_pks-4', ...TEST_PKS]],
+    ['v7', REWRITTEN],
+    ['v10', REWRITTEN],
+  ] as const)(
+    '%s passes the posted tests of its own programme, and skips the others',
+    (revision, names) => {
+      const request = { ...reference, revision };
+      expect(postedWith('passed', request)).toEqual(names);
+      expect(postedWith('failed', request)).toEqual(revision === 'rfc-v2' ? ['test_pks'] : []);
+    },
+  );
+
   it('shows in RFC V2 what is wrong with it, in the posted tests only where no TIF flag is set', () => {
     expect(failing(rfcV2, posted)).toEqual(['test_pks']);
     const ours = failing(
@@ -55,6 +87,7 @@ describe('the programme', () => {
       programme.filter((test) => !posted.includes(test)),
     );
     expect(ours).toEqual([
+      'freed-key',
       'forced-switch',
       'forced-switch-tif',
       'preempted-section',

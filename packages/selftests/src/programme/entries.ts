@@ -2,7 +2,7 @@
 // Rights over interrupts, NMIs, machine checks and faults that sleep, at every operation in turn.
 
 import type { EventSource, Runner } from '@pkslab/kernel';
-import { INIT_PKRS_VALUE, RUN_PKS } from '@pkslab/pks-core';
+import { RUN_PKS } from '@pkslab/pks-core';
 import { FAULTABLE, KIND_MASK, Op } from '@pkslab/x86-cpu';
 import type { Bench, SelfTest } from './bench.ts';
 import { KeyRig } from './key-rig.ts';
@@ -40,7 +40,7 @@ function section(rig: KeyRig): () => void {
     rig.close();
     rig.check(!rig.writable, 'the task can write after its section');
     const value = rig.register;
-    rig.check(value === INIT_PKRS_VALUE, `the task is left with PKRS 0x${value.toString(16)}`);
+    rig.check(value === rig.initValue, `the task is left with PKRS 0x${value.toString(16)}`);
   };
 }
 

@@ -2,7 +2,7 @@
 // A page with a key of its own, and what the running context may do with it.
 
 import type { Kernel } from '@pkslab/kernel';
-import { INIT_PKRS_VALUE, PKEY_DISABLE_ACCESS, pksCore } from '@pkslab/pks-core';
+import { PKEY_DISABLE_ACCESS, pksCore } from '@pkslab/pks-core';
 import { FIXED_UP, IA32_PKRS, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { Output } from '../output.ts';
 
@@ -20,6 +20,11 @@ export class KeyRig {
     const { keys } = kernel.module(pksCore);
     this.key = kernel.call(() => keys.forConsumer('selftest', 'test'));
     this.page = kernel.call(() => kernel.mm.vmalloc(PAGE_SIZE, { key: this.key, writable: true }));
+  }
+
+  /** What a register holds of a context that was given nothing. */
+  get initValue(): number {
+    return this.kernel.module(pksCore).pkrs.init.value;
   }
 
   get problems(): readonly string[] {
@@ -59,7 +64,7 @@ export class KeyRig {
   /** What any context that was given nothing must find. */
   expectClosed(who: string): void {
     const value = this.register;
-    this.check(value === INIT_PKRS_VALUE, `${who} finds PKRS 0x${value.toString(16)}`);
+    this.check(value === this.initValue, `${who} finds PKRS 0x${value.toString(16)}`);
     this.check(!this.readable, `${who} can read the page`);
     this.check(!this.writable, `${who} can write the page`);
   }

@@ -5,6 +5,10 @@ import type { Kernel } from '@pkslab/kernel';
 import { RUN_PKS } from '@pkslab/pks-core';
 import { TEST_PKS_LINE, testPks } from '../test-pks.ts';
 import type { Bench, SelfTest } from './bench.ts';
+import { bootProgramme } from './programme-of.ts';
+
+/** RFC V2's, and RFC V3's, which has the same commands and more. */
+const FIRST = ['rfcV2', 'rfcV3'];
 
 /** Writes commands to run_pks in one open file and gives what it reads then. */
 function runPks(kernel: Kernel, commands: string): string {
@@ -18,7 +22,7 @@ function runPks(kernel: Kernel, commands: string): string {
 }
 
 function expectPass(bench: Bench, commands: string): void {
-  const kernel = bench.boot();
+  const kernel = bootProgramme(bench, FIRST);
   bench.equal(RUN_PKS, runPks(kernel, commands), 'PASS\n');
   failuresInLog(bench, kernel);
 }
@@ -36,7 +40,7 @@ function failuresInLog(bench: Bench, kernel: Kernel): number {
 const FREE_KEYS = 14;
 
 function expectTestPks(bench: Bench, workFlag: boolean): void {
-  const lines = testPks(bench.boot(), { workFlag });
+  const lines = testPks(bootProgramme(bench, FIRST), { workFlag });
   bench.equal('lines of test_pks', lines.length, 2);
   for (const line of lines) bench.equal('test_pks', line, `${TEST_PKS_LINE}PASS`);
 }
@@ -59,7 +63,7 @@ export const postedTests: readonly SelfTest[] = [
     sentence: 'Command 3, run_all: the access table with every free key; the log has the results.',
     origin: 'posted',
     run(bench) {
-      const kernel = bench.boot();
+      const kernel = bootProgramme(bench, FIRST);
       kernel.printk.clear();
       runPks(kernel, '3');
       bench.equal('keys that passed', failuresInLog(bench, kernel), FREE_KEYS);
@@ -70,8 +74,18 @@ export const postedTests: readonly SelfTest[] = [
     sentence: 'The boot parameter runs run_all in a late initcall.',
     origin: 'posted',
     run(bench) {
-      const kernel = bench.boot({ with: { 'pks-test-on-boot': 'yes' } });
+      const kernel = bootProgramme(bench, FIRST, { with: { 'pks-test-on-boot': 'yes' } });
       bench.equal('keys that passed', failuresInLog(bench, kernel), FREE_KEYS);
+    },
+  },
+  {
+    name: 'run_pks-4',
+    sentence: "Command 4 of RFC V3: a handler has rights of its own, and leaves the thread's.",
+    origin: 'posted',
+    run(bench) {
+      const kernel = bootProgramme(bench, ['rfcV3']);
+      bench.equal(RUN_PKS, runPks(kernel, '4'), 'PASS\n');
+      failuresInLog(bench, kernel);
     },
   },
   {

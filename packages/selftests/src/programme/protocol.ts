@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What the posted programme promises and does not check of itself: its file, its errors, the keys it takes.
 
-import { EFAULT, EINVAL, ENOMEM, ENOSPC, type OpenFile } from '@pkslab/kernel';
-import { PKS_NUM_KEYS, pksCore, RUN_PKS } from '@pkslab/pks-core';
+import { EFAULT, EINVAL, ENOMEM, ENOSPC, EOPNOTSUPP, type OpenFile } from '@pkslab/kernel';
+import { PKEY_READ_WRITE, PKS_NUM_KEYS, pkrPair, pksCore, RUN_PKS } from '@pkslab/pks-core';
 import type { Bench, SelfTest } from './bench.ts';
 import { attachDevice, roundTrip } from './device-rig.ts';
+import { bootAllocator, bootProgramme } from './programme-of.ts';
 
 const KEYS_FILE = 'x86/pks_keys_allocated';
 const KEYS_AT_BOOT = '0: kernel\n1: Device Memory\n';
@@ -18,7 +19,7 @@ function reread(file: OpenFile): string {
 }
 
 function protocol(bench: Bench): void {
-  const kernel = bench.boot();
+  const kernel = bootProgramme(bench, ['rfcV2', 'rfcV3']);
   kernel.call(() => {
     const file = kernel.debugfs.open(RUN_PKS);
     bench.equal('before any command', file.read(), 'not run\n');
@@ -39,7 +40,7 @@ function protocol(bench: Bench): void {
 }
 
 function errors(bench: Bench): void {
-  const kernel = bench.boot();
+  const kernel = bootProgramme(bench, ['rfcV2', 'rfcV3']);
   const { keys } = kernel.module(pksCore);
   kernel.call(() => {
     const file = kernel.debugfs.open(RUN_PKS);
@@ -54,7 +55,7 @@ function errors(bench: Bench): void {
 }
 
 function debugfsFiles(bench: Bench): void {
-  const kernel = bench.boot();
+  const kernel = bootAllocator(bench);
   bench.equal('files', kernel.debugfs.list().join(' '), `${KEYS_FILE} ${RUN_PKS}`);
   bench.equal('mode of the key list', kernel.debugfs.mode(KEYS_FILE), 0o400);
   bench.equal('mode of run_pks', kernel.debugfs.mode(RUN_PKS), 0o600);
@@ -66,7 +67,7 @@ function debugfsFiles(bench: Bench): void {
 }
 
 function keyAllocation(bench: Bench): void {
-  const kernel = bench.boot();
+  const kernel = bootAllocator(bench);
   const { keys } = kernel.module(pksCore);
   kernel.call(() => {
     for (let key = 2; key < PKS_NUM_KEYS; key++) {
@@ -81,14 +82,37 @@ function keyAllocation(bench: Bench): void {
   bench.equal('complaints', kernel.dmesg.filter((line) => line === complaint).length, 2);
 }
 
+/** A task leaves a key open, and its owner gives it back: nobody has it open when it is the next one's (I9, D-33). */
+function freedKey(bench: Bench): void {
+  const kernel = bootAllocator(bench, { cpus: 2 });
+  const { keys, pkrs } = kernel.module(pksCore);
+  const key = kernel.call(() => keys.alloc('first'));
+  kernel.spawn('careless', () => {
+    pkrs.updateProtection(key, PKEY_READ_WRITE);
+    kernel.sched.sleepUntil(pkrs.saved, 0, 1);
+  });
+  kernel.run();
+  kernel.call(() => keys.free(key));
+  const copies = {
+    saved: pkrs.saved,
+    cache: pkrs.cache.column,
+    PKRS: kernel.machine.registers.pkrs,
+  };
+  for (const [name, { values }] of Object.entries(copies)) {
+    const open = [...values].findIndex((value) => pkrPair(value, key) === PKEY_READ_WRITE);
+    bench.check(open < 0, `${name}[${open}] has key ${key} open though nobody owns it`);
+  }
+}
+
 function withoutPks(bench: Bench): void {
   const kernel = bench.boot({ features: { pks: false } });
   const { keys } = kernel.module(pksCore);
   bench.equal('files', kernel.debugfs.list().join(' '), '');
+  const errno = kernel.choice('noPksErrno') === 'EINVAL' ? -EINVAL : -EOPNOTSUPP;
   bench.equal(
-    'pks_key_alloc',
-    kernel.call(() => keys.alloc('any')),
-    -EINVAL,
+    'the key of a driver',
+    kernel.call(() => keys.forConsumer('any', 'test')),
+    errno,
   );
   const { device } = attachDevice(kernel);
   bench.equal('key of a device', device.pagemap.pkey, 0);
@@ -120,6 +144,12 @@ export const protocolTests: readonly SelfTest[] = [
     sentence: 'Keys are given lowest first; the sixteenth is -ENOSPC and named in the log.',
     origin: 'ours',
     run: keyAllocation,
+  },
+  {
+    name: 'freed-key',
+    sentence: 'A key that is given back is closed in every task and on every CPU.',
+    origin: 'ours',
+    run: freedKey,
   },
   {
     name: 'without-pks',

@@ -2,7 +2,7 @@
 // Rights over context switches, fork and exec: with switches that are forced, and partners with other values.
 
 import { type Kernel, RESCHEDULE_VECTOR, TIF_WORK_CTXSW } from '@pkslab/kernel';
-import { INIT_PKRS_VALUE, PKEY_DISABLE_ACCESS, PKEY_DISABLE_WRITE } from '@pkslab/pks-core';
+import { PKEY_DISABLE_ACCESS, PKEY_DISABLE_WRITE, pksCore } from '@pkslab/pks-core';
 import { CR4_PKS } from '@pkslab/x86-cpu';
 import type { Bench, SelfTest } from './bench.ts';
 import { KeyRig } from './key-rig.ts';
@@ -128,7 +128,11 @@ function everyCpu(bench: Bench): void {
   const { cr4, pkrs } = kernel.machine.registers;
   for (const { index } of kernel.machine.cpus) {
     bench.check(((cr4.values[index] as number) & CR4_PKS) !== 0, `CPU ${index}: CR4.PKS is clear`);
-    bench.equal(`PKRS of CPU ${index}`, pkrs.values[index] as number, INIT_PKRS_VALUE);
+    bench.equal(
+      `PKRS of CPU ${index}`,
+      pkrs.values[index] as number,
+      kernel.module(pksCore).pkrs.init.value,
+    );
   }
 }
 
