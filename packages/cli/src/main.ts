@@ -30,7 +30,7 @@ const commands: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./commands/selftests.ts')).selftests,
   },
   revisions: {
-    summary: 'List the revisions of the series, or show two side by side',
+    summary: 'List the revisions of the series, or show some side by side',
     load: async () => (await import('./commands/revisions.ts')).revisions,
   },
   pmem: {

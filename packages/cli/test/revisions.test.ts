@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { readFileSync, writeFileSync } from 'node:fs';
 import { revisionInfo, revisionNames } from '@pkslab/kernel';
 import { describe, expect, it } from 'vitest';
 import { revisions } from '../src/commands/revisions.ts';
@@ -58,5 +59,21 @@ describe('pkslab revisions', () => {
     const { status, err } = await run('rfc-v4');
     expect(status).toBe(2);
     expect(err).toContain('no revision rfc-v4: there is reference, rfc-v2, rfc-v3, v7, v10.');
+  });
+});
+
+describe('docs/revisions.md', () => {
+  const path = new URL('../../../docs/revisions.md', import.meta.url);
+  const BLOCK = /(<!-- pkslab: revisions(.*) -->\n\n```text\n)([\s\S]*?)```/g;
+
+  it('shows what the command prints', async () => {
+    const text = readFileSync(path, 'utf8');
+    let now = text;
+    for (const [whole, head = '', names = ''] of text.matchAll(BLOCK)) {
+      const { out } = await run(...names.split(' ').filter((name) => name !== ''));
+      now = now.replace(whole, () => `${head}${out}\`\`\``);
+    }
+    if (process.env['PKSLAB_UPDATE_DOCS'] === '1') writeFileSync(path, now);
+    else expect(text).toBe(now);
   });
 });

@@ -62,6 +62,17 @@ export const daxChoices: ChoiceSlice = {
       writecacheMap: 'bracketed',
     },
   },
+  texts: {
+    daxGrant: 'how long access is open',
+    daxAccessBy: 'how access is opened for a dax device',
+    noaccessNeedsAlive: 'whether closing access asks if the device is alive',
+    daxUnlockOrder: 'whether dax_read_unlock closes access before or after it unlocks',
+    daxLockGrant: 'whether dax_read_lock opens access at all',
+    supportedScope: 'how long __generic_fsdax_supported keeps the lock',
+    writebackGrant: 'whether dax_writeback_one flushes with access',
+    writecacheMap: 'what dm-writecache does with its address after the lock',
+    daxKill: 'whether kill_dax waits for those who hold the lock',
+  },
   values: {
     daxGrant: ['lockScope', 'accessScope'],
     daxAccessBy: ['operations', 'pgmap'],

@@ -35,6 +35,13 @@ export const kmapChoices: ChoiceSlice = {
     v10: { ...RFC_V2, kmapPolicy: 'unsupported', kmapVariant: 'local' },
     reference: { ...RFC_V2, kmapPolicy: 'local', kmapVariant: 'local' },
   },
+  texts: {
+    kmapPolicy: 'what kmap of a protected page does',
+    kmapVariant: 'what there is besides kmap and kmap_atomic',
+    kmapHook: 'whether mapping enables access at all',
+    kmapMightSleep: 'whether kmap complains where its caller must not sleep',
+    highmem: 'CONFIG_HIGHMEM: whether pages may have no address of their own',
+  },
   values: {
     kmapPolicy: ['grant', 'local', 'global', 'flagged', 'unsupported'],
     kmapVariant: ['none', 'thread', 'local'],

@@ -35,6 +35,13 @@ export const pmemChoices: ChoiceSlice = {
     v10: { ...RFC_V2, pmemGrant: 'flagged' },
     reference: RFC_V2,
   },
+  texts: {
+    pmemProtection: 'whether pmem_attach_disk asks for protection',
+    pmemGrant: 'when pmem_do_read and pmem_do_write open access',
+    writeBack: "whether a write's lines are on their way to the media when it returns",
+    flushFence: 'whether a flush fences before it asks the media',
+    detachOrder: 'whether a detach waits for users before it unmaps',
+  },
   values: {
     pmemProtection: ['set', 'clear'],
     pmemGrant: ['on', 'flagged', 'off'],

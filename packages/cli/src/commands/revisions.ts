@@ -13,11 +13,10 @@ import { type Command, runCommand, suggestion, UsageError } from '../options.ts'
 
 const spec = {
   name: 'revisions',
-  summary: 'Lists the revisions of the series, or shows the design choices of one or two.',
+  summary: 'Lists the revisions of the series, or shows the design choices of some side by side.',
   options: { json: { type: 'boolean', help: 'One JSON document on stdout' } },
   positionals: [
-    { name: 'A', help: `A revision: ${revisionNames.join(', ')}`, count: 'optional' },
-    { name: 'B', help: 'Another, to compare with', count: 'optional' },
+    { name: 'NAME', help: `Revisions to compare: ${revisionNames.join(', ')}`, count: 'any' },
   ],
   notes: [
     'A choice that differs is marked with *. --with CHOICE=VALUE of other commands replaces one.',
@@ -38,7 +37,7 @@ interface ChoiceRow {
   readonly differs: boolean;
 }
 
-/** Lists all, or the choices of one or two. */
+/** Lists all, or the choices of those that were named. */
 export const revisions: Command = (args, io) =>
   runCommand(spec, args, io, ({ options, positionals }) => {
     const names = positionals.map(revisionOf);
