@@ -2,7 +2,7 @@
 // The traces in the documentation are what the tool prints. With PKSLAB_UPDATE_DOCS=1 they are written anew.
 
 import { readFileSync, writeFileSync } from 'node:fs';
-import { type ExploreOptions, explore } from '@pkslab/explore';
+import { type Exploration, type ExploreOptions, explore } from '@pkslab/explore';
 import type { RevisionName } from '@pkslab/kernel';
 import { describe, expect, it } from 'vitest';
 import { scenarios } from '../src/index.ts';
@@ -11,7 +11,10 @@ import { scenarios } from '../src/index.ts';
 const TRACE =
   /<!-- explore: trace of (\S+) on ([^\s,]+)((?:, \w+ \S+)*) -->\n\n```text\n([\s\S]*?)```/g;
 
-const pages = ['explore.md', 'reference-design.md'];
+/** And a comment says what the text claims to hold. */
+const HOLDS = /<!-- explore: (\S+) on ([^\s,]+) holds((?:, \w+ \S+)*) -->/g;
+
+const pages = ['explore.md', 'reference-design.md', 'open-questions.md'];
 
 describe.each(pages)('docs/%s', (page) => {
   const path = new URL(`../../../docs/${page}`, import.meta.url);
@@ -25,12 +28,7 @@ describe.each(pages)('docs/%s', (page) => {
 
   it.each(shown.map((match) => match.slice(1)))('%s on %s%s', (...match) => {
     const [name, revision, options = '', block = ''] = match;
-    const scenario = scenarios.find((one) => one.name === name);
-    if (scenario === undefined) throw new Error(`no scenario ${name}`);
-    const { trace } = explore(scenario, {
-      revision: revision as RevisionName,
-      ...exploreOptions(options),
-    });
+    const { trace } = exploration(name, revision, options);
     if (process.env['PKSLAB_UPDATE_DOCS'] === '1' && trace !== '') {
       const now = readFileSync(path, 'utf8');
       const title = `trace of ${name} on ${revision}${options} -->\n\n\`\`\`text\n`;
@@ -43,6 +41,24 @@ describe.each(pages)('docs/%s', (page) => {
     }
   });
 });
+
+describe('claims', () => {
+  const claims = pages.flatMap((page) => {
+    const text = readFileSync(new URL(`../../../docs/${page}`, import.meta.url), 'utf8');
+    return [...text.matchAll(HOLDS)].map((match) => match.slice(1));
+  });
+
+  it.each(claims)('%s on %s holds%s', (...match) => {
+    const [name, revision, options = ''] = match;
+    expect(exploration(name, revision, options).verdict).toBe('holds');
+  });
+});
+
+function exploration(name = '', revision = '', options = ''): Exploration {
+  const scenario = scenarios.find((one) => one.name === name);
+  if (scenario === undefined) throw new Error(`no scenario ${name}`);
+  return explore(scenario, { revision: revision as RevisionName, ...exploreOptions(options) });
+}
 
 /** `, repaired D-01,D-03, sabotaged NAME, with choice=value, budget irq=1,nmi=0`. */
 function exploreOptions(text: string): ExploreOptions {
