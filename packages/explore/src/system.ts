@@ -207,8 +207,9 @@ export class System {
       this.#pushPageFault(errorCode, address, flags, fixup);
       return;
     }
-    const key = `exception:${vector}:${errorCode}:${flags}:${fixup}`;
-    const run = (): number => machine.handlers?.generalProtection(errorCode, flags, fixup) ?? 0;
+    const key = `exception:${vector}:${errorCode}:${flags}:${fixup}:${address}`;
+    const run = (): number =>
+      machine.handlers?.generalProtection(errorCode, flags, fixup, address) ?? 0;
     this.#pushException(key, run);
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The kernel's own slice of each revision.
 
+import type { KeyFaultWarn } from './fault.ts';
 import type { OnlineSetup } from './hotplug.ts';
 import type { EntrySaveAt, NmiCoverage, StatePassing, XenUpcall } from './idtentry.ts';
 import type { ChoiceSlice } from './revision.ts';
@@ -12,6 +13,7 @@ const SCHED_HOOK: readonly SchedHook[] = ['xtraOnly', 'switchEnd', 'beforeCurren
 const ENTRY_SAVE_AT: readonly EntrySaveAt[] = ['beforeRcu', 'instrumentable'] as const;
 const XEN_UPCALL: readonly XenUpcall[] = ['explicitRestore', 'uniform', 'forgotten'] as const;
 const ONLINE_SETUP: readonly OnlineSetup[] = ['yes', 'no'] as const;
+const KEY_FAULT_WARN: readonly KeyFaultWarn[] = ['unhandled', 'withoutPks'] as const;
 
 /**
  * - `statePassing` — how idtentry_enter hands `idtentry_state` to what saves into it (D-01).
@@ -24,6 +26,8 @@ const ONLINE_SETUP: readonly OnlineSetup[] = ['yes', 'no'] as const;
  * - `xenUpcall` — how xen_pv_evtchn_do_upcall restores where it leaves by idtentry_exit_cond_resched (D-14): by
  *   hand in the upcall, as every exit does, or (sabotage) not at all.
  * - `onlineSetup` — whether a CPU that comes online again runs setup_pks and the like (`no` is for sabotage).
+ * - `keyFaultWarn` — at which key faults on a kernel address do_kern_addr_fault has its WARN_ON_ONCE: at any that no
+ *   hook handled, before the exception table and the oops (patch 08), or, later, only where there is no PKS.
  */
 export const kernelChoices: ChoiceSlice = {
   revisions: {
@@ -34,6 +38,7 @@ export const kernelChoices: ChoiceSlice = {
       entrySaveAt: 'beforeRcu',
       xenUpcall: 'explicitRestore',
       onlineSetup: 'yes',
+      keyFaultWarn: 'unhandled',
     },
     'rfc-v3': {
       statePassing: 'byReference',
@@ -42,6 +47,7 @@ export const kernelChoices: ChoiceSlice = {
       entrySaveAt: 'beforeRcu',
       xenUpcall: 'explicitRestore',
       onlineSetup: 'yes',
+      keyFaultWarn: 'withoutPks',
     },
     v7: {
       statePassing: 'byReference',
@@ -50,6 +56,7 @@ export const kernelChoices: ChoiceSlice = {
       entrySaveAt: 'beforeRcu',
       xenUpcall: 'explicitRestore',
       onlineSetup: 'yes',
+      keyFaultWarn: 'withoutPks',
     },
     v10: {
       statePassing: 'byReference',
@@ -58,6 +65,7 @@ export const kernelChoices: ChoiceSlice = {
       entrySaveAt: 'instrumentable',
       xenUpcall: 'uniform',
       onlineSetup: 'yes',
+      keyFaultWarn: 'withoutPks',
     },
     reference: {
       statePassing: 'byReference',
@@ -66,6 +74,7 @@ export const kernelChoices: ChoiceSlice = {
       entrySaveAt: 'instrumentable',
       xenUpcall: 'uniform',
       onlineSetup: 'yes',
+      keyFaultWarn: 'withoutPks',
     },
   },
   values: {
@@ -75,6 +84,7 @@ export const kernelChoices: ChoiceSlice = {
     entrySaveAt: ENTRY_SAVE_AT,
     xenUpcall: XEN_UPCALL,
     onlineSetup: ONLINE_SETUP,
+    keyFaultWarn: KEY_FAULT_WARN,
   },
   texts: {
     statePassing: 'how an entry hands its state to what saves into it',
@@ -83,6 +93,7 @@ export const kernelChoices: ChoiceSlice = {
     entrySaveAt: 'where in an entry the state is saved, and restored in its exit',
     xenUpcall: 'how xen_pv_evtchn_do_upcall restores on its own way out',
     onlineSetup: 'whether a CPU that comes online again is set up',
+    keyFaultWarn: 'at which key faults on a kernel address do_kern_addr_fault warns',
   },
   repairs: {
     'D-01': { statePassing: 'byReference' },

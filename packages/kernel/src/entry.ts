@@ -42,9 +42,10 @@ export class Entry implements EventHandlers {
   /** exc_page_fault's body: an Outcome, or no return at all. */
   handlePageFault: (regs: Regs, errorCode: number, address: number) => number = () => Outcome.retry;
   /** exc_general_protection's body. */
-  handleGeneralProtection: (regs: Regs, errorCode: number) => number = () => Outcome.retry;
+  handleGeneralProtection: (regs: Regs, errorCode: number, address: number) => number = () =>
+    Outcome.retry;
   /** exc_double_fault's body, which does not return. */
-  handleDoubleFault: () => void = () => {};
+  handleDoubleFault: (regs: Regs) => void = () => {};
 
   constructor(parts: EntryParts, softirq: Softirq) {
     const { machine, preempt } = parts;
@@ -128,10 +129,10 @@ export class Entry implements EventHandlers {
   }
 
   /** exc_double_fault: the stack or the tables are broken; the machine stops. */
-  doubleFault(_saved: number): void {
-    this.#idtentry.nmiEnter(8);
+  doubleFault(saved: number): void {
+    const state = this.#idtentry.nmiEnter(8);
     this.#idtentry.beginBody(8);
-    this.handleDoubleFault();
+    this.handleDoubleFault(regsOf(saved, false, 8, state));
   }
 
   /** exc_page_fault */
@@ -147,11 +148,11 @@ export class Entry implements EventHandlers {
   }
 
   /** exc_general_protection */
-  generalProtection(errorCode: number, saved: number, fixup: boolean): number {
+  generalProtection(errorCode: number, saved: number, fixup: boolean, address: number): number {
     const state = this.#idtentry.enter();
     const regs = regsOf(saved, fixup, 13, state);
     this.#idtentry.beginBody(13);
-    const outcome = this.handleGeneralProtection(regs, errorCode);
+    const outcome = this.handleGeneralProtection(regs, errorCode, address);
     this.#idtentry.endBody();
     this.#idtentry.exit(regs, state);
     this.#machine.iret(saved, 0);

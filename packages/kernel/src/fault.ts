@@ -15,6 +15,9 @@ import type { Tasks } from './task.ts';
  */
 export const PF_USER_MEMORY: number = 1 << 30;
 
+/** At which key faults on a kernel address do_kern_addr_fault warns. */
+export type KeyFaultWarn = 'unhandled' | 'withoutPks';
+
 export class FaultHandler {
   readonly #machine: Machine;
   readonly #preempt: Preempt;
@@ -22,6 +25,7 @@ export class FaultHandler {
   readonly #sched: Scheduler;
   readonly #slots: Slots;
   readonly #oops: Oops;
+  readonly #warnsOfKeyFaults: boolean;
 
   constructor(
     machine: Machine,
@@ -31,6 +35,7 @@ export class FaultHandler {
     slots: Slots,
     oops: Oops,
     entry: Entry,
+    keyFaultWarn: KeyFaultWarn,
   ) {
     this.#machine = machine;
     this.#preempt = preempt;
@@ -38,10 +43,11 @@ export class FaultHandler {
     this.#sched = sched;
     this.#slots = slots;
     this.#oops = oops;
+    this.#warnsOfKeyFaults = keyFaultWarn === 'unhandled' || !machine.features.pks;
     entry.handlePageFault = (regs, code, address) => this.#handle(regs, code, address);
-    entry.handleDoubleFault = () => oops.doubleFault();
-    entry.handleGeneralProtection = (regs, code) =>
-      regs.fixup ? Outcome.fixup : oops.generalProtection(code);
+    entry.handleDoubleFault = (regs) => oops.doubleFault(regs);
+    entry.handleGeneralProtection = (regs, code, address) =>
+      regs.fixup ? Outcome.fixup : oops.generalProtection(regs, code, address);
   }
 
   /** handle_page_fault: by the half of the address space that the address lies in. */
@@ -57,6 +63,7 @@ export class FaultHandler {
       for (const hook of this.#slots.keyFault) {
         if (hook(regs, errorCode, address)) return Outcome.retry;
       }
+      if (this.#warnsOfKeyFaults) this.#oops.warnOn('hw_error_code & X86_PF_PK');
     }
     return this.#noContext(regs, errorCode, address);
   }

@@ -183,48 +183,44 @@ export class Oops {
       faultTitle(address),
       `#PF: ${mode} ${accessWord(errorCode)} access in kernel mode`,
       `#PF: error_code(0x${hex4(errorCode)}) - ${faultReason(errorCode)}`,
+      ...slots.faultReport.map((line) => line(regs, errorCode)).filter((line) => line !== null),
       this.#dumpPageTable(address),
     ];
-    const details = [`CR2: ${formatAddress(address)}`];
-    for (const line of slots.oops) {
-      const text = line(regs, errorCode);
-      if (text !== null) details.push(text);
-    }
-    this.#die(report, `Oops: ${hex4(errorCode)}`, 'exc_page_fault', details);
+    const cr2 = [`CR2: ${formatAddress(address)}`];
+    this.#die(regs, report, `Oops: ${hex4(errorCode)}`, 'exc_page_fault', cr2);
   }
 
-  /** die() for an exception without fixup. */
-  generalProtection(errorCode: number): never {
+  /** die() for a #GP without fixup; the address is that of a non-canonical operand, 0 without one. */
+  generalProtection(regs: Regs, errorCode: number, address: number): never {
     this.#parts.machine.mark(Mark.complaint, 1, Complaint.oops);
-    const what = `general protection fault: ${hex4(errorCode)}`;
-    this.#die([], what, 'exc_general_protection', []);
+    const hint = `, probably for non-canonical address 0x${formatAddress(address).replace(/^0+/, '')}`;
+    const what = `general protection fault${address === 0 ? '' : hint}: ${hex4(errorCode)}`;
+    this.#die(regs, [], what, 'exc_general_protection', []);
   }
 
   /** exc_double_fault: on a stack of its own, in NMI context, which is the end. */
-  doubleFault(): never {
+  doubleFault(regs: Regs): never {
     this.#parts.machine.mark(Mark.complaint, 1, Complaint.oops);
-    this.#die(
-      ['PANIC: double fault, error_code: 0x0'],
-      'double fault: 0000',
-      'exc_double_fault',
-      [],
-    );
+    const report = ['PANIC: double fault, error_code: 0x0'];
+    this.#die(regs, report, 'double fault: 0000', 'exc_double_fault', []);
   }
 
   /** The report; then the end of the task, or of the machine where there is no task to end. */
   #die(
+    regs: Regs,
     report: readonly string[],
     what: string,
     exception: string,
     details: readonly string[],
   ): never {
-    const { machine, printk, preempt, tasks, sched, policy } = this.#parts;
+    const { machine, printk, preempt, tasks, sched, slots, policy } = this.#parts;
     const task = tasks.current;
     const name = tasks.nameOf(task);
     const lines = [
       ...report,
       `${what} [#${this.#dies.add(0, 1)}] PREEMPT SMP NOPTI`,
       `CPU: ${machine.cpu.index} PID: ${task} Comm: ${name}`,
+      ...slots.showRegs.map((line) => line(regs)),
       ...callTrace(this.#frames(exception)),
       ...details,
       '---[ end trace ]---',

@@ -145,7 +145,7 @@ export class Recorder implements OperationHook {
     else if (kind === EVENT_NMI) handlers.nmi(first);
     else if (kind === EVENT_MC) handlers.machineCheck(first);
     else if (kind === EVENT_PF) return handlers.pageFault(first, second, third, fourth === 1);
-    else return handlers.generalProtection(first, second, third === 1);
+    else return handlers.generalProtection(first, second, third === 1, fourth);
     return Outcome.retry;
   }
 
@@ -178,7 +178,7 @@ export class Recorder implements OperationHook {
     const { vector, errorCode, address } = machine.fault;
     const flag = machine.pushFrame();
     const extable = fixup ? 1 : 0;
-    if (vector !== 14) return this.deliver(EVENT_GP, [errorCode, flag, extable]);
+    if (vector !== 14) return this.deliver(EVENT_GP, [errorCode, flag, extable, address]);
     machine.registers.cr2.poke(machine.cpu.index, address);
     return this.deliver(EVENT_PF, [errorCode, address, flag, extable]);
   }

@@ -37,8 +37,10 @@ export class Slots {
   readonly fork: ((parent: number, child: number) => void)[] = [];
   readonly exec: ((task: number) => void)[] = [];
   readonly exit: ((task: number) => void)[] = [];
-  /** Lines that a module adds to an oops, about the context that faulted. */
-  readonly oops: ((regs: Regs, errorCode: number) => string | null)[] = [];
+  /** show_fault_oops: lines that a module adds to the report of a page fault, after the error code. */
+  readonly faultReport: ((regs: Regs, errorCode: number) => string | null)[] = [];
+  /** __show_regs: lines that a module adds to the registers of every oops. */
+  readonly showRegs: ((regs: Regs) => string)[] = [];
   entryWords = 0;
 
   /** Reserves a word of {@link EntryState} and returns its index. */

@@ -2,7 +2,7 @@
 import { FIXED_UP } from '@pkslab/x86-cpu';
 import { describe, expect, it } from 'vitest';
 import { atBoundary } from '../../../scripts/testing/boundaries.ts';
-import { type Runner, TaskKilled } from '../src/index.ts';
+import { type BootOptions, type Kernel, type Runner, TaskKilled } from '../src/index.ts';
 import { booted, RAM, reported, WILD } from './support.ts';
 
 describe('an access with an exception-table entry', () => {
@@ -73,6 +73,58 @@ describe('a key fault', () => {
     expect(kernel.call(() => kernel.machine.tryStore32(WILD, 1))).toBe(true);
     expect(notes.all).toEqual([]);
   });
+});
+
+describe('WARN_ON_ONCE of do_kern_addr_fault', () => {
+  const closedPage = (options: BootOptions): { kernel: Kernel; page: number } => {
+    const { kernel } = booted(options);
+    const { machine } = kernel;
+    const page = kernel.call(() => kernel.mm.vmalloc(4096, { key: 2, writable: true }));
+    kernel.call(() => {
+      machine.writeCr(4, machine.readCr(4) | (1 << 24));
+      machine.wrmsr(0x6e1, 0x30);
+    });
+    return { kernel, page };
+  };
+  const warnings = (kernel: Kernel): number =>
+    reported(kernel).filter((line) => line.startsWith('WARNING')).length;
+
+  it('comes once under rfc-v2, before the exception table and the oops', () => {
+    const { kernel, page } = closedPage({ revision: 'rfc-v2' });
+    expect(kernel.call(() => kernel.machine.tryLoad32(page))).toBe(FIXED_UP);
+    expect(reported(kernel)).toEqual([
+      '------------[ cut here ]------------',
+      expect.stringMatching(/^WARNING: CPU: 0 PID: 1 at do_kern_addr_fault$/),
+      'CPU: 0 PID: 1 Comm: host',
+      'Call Trace:',
+      ' do_kern_addr_fault',
+      ' exc_page_fault',
+      '---[ end trace ]---',
+    ]);
+    expect(() => kernel.call(() => kernel.machine.store32(page, 1))).toThrow(TaskKilled);
+    expect(warnings(kernel)).toBe(1);
+    expect(kernel.dmesg).toContain('#PF: error_code(0x0023) - protection keys violation');
+  });
+
+  it('does not come where a hook handled the fault, nor for other faults', () => {
+    const { kernel, page } = closedPage({ revision: 'rfc-v2' });
+    kernel.slots.keyFault.push(() => {
+      kernel.machine.wrmsr(0x6e1, 0);
+      return true;
+    });
+    kernel.call(() => kernel.machine.load32(page));
+    kernel.call(() => kernel.machine.tryLoad32(WILD));
+    expect(warnings(kernel)).toBe(0);
+  });
+
+  it.each(['rfc-v3', 'v7', 'v10', 'reference'] as const)(
+    'is for CPUs without PKS in %s',
+    (revision) => {
+      const { kernel, page } = closedPage({ revision });
+      expect(() => kernel.call(() => kernel.machine.load32(page))).toThrow(TaskKilled);
+      expect(warnings(kernel)).toBe(0);
+    },
+  );
 });
 
 describe('an unmapped address in the user half', () => {

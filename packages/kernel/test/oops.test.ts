@@ -77,15 +77,58 @@ describe('an oops', () => {
     expect(kernel.dmesg.join()).not.toContain('CR2');
   });
 
-  it('adds the lines of modules after CR2', () => {
+  it('of a #GP on an address that is not canonical names it, of any kind of access', () => {
     const { kernel } = booted();
-    kernel.slots.oops.push((regs) => `VECTOR: ${regs.vector}`);
-    kernel.slots.oops.push(() => null);
+    const wild = 0x8000_0000_0123;
+    const accesses = [
+      () => kernel.machine.load32(wild),
+      () => kernel.machine.store64(wild, 1n),
+      () => kernel.machine.xadd32(wild, 1),
+      () => kernel.machine.copy(wild, RAM, 8192),
+    ];
+    for (const access of accesses) expect(() => kernel.call(access)).toThrow(TaskKilled);
+    const hint = 'probably for non-canonical address 0x800000000123';
+    expect(kernel.dmesg.filter((line) => line.startsWith('general'))).toEqual(
+      accesses.map(
+        (_access, i) => `general protection fault, ${hint}: 0000 [#${i + 1}] PREEMPT SMP NOPTI`,
+      ),
+    );
+  });
+
+  it('of a #GP names the operand of an access that only ends beyond the canonical half', () => {
+    const { kernel } = booted();
+    expect(() => kernel.call(() => kernel.machine.store64(0x7fff_ffff_fffc, 1n))).toThrow(
+      'general protection fault, probably for non-canonical address 0x7ffffffffffc: 0000 [#1]',
+    );
+  });
+
+  it('of a #GP on an address names it where a source of events is attached too', () => {
+    const { kernel } = booted();
+    kernel.runner.attach(atBoundary<Runner>(0, () => {}));
+    expect(() => kernel.call(() => kernel.machine.load32(-0x8000_0000_1000))).toThrow(TaskKilled);
+    expect(reported(kernel)[0]).toContain('for non-canonical address 0xffff7ffffffff000: 0000');
+  });
+
+  it('has the lines of modules after the error code, and among the registers', () => {
+    const { kernel } = booted();
+    kernel.slots.faultReport.push((regs) => `VECTOR: ${regs.vector}`);
+    kernel.slots.faultReport.push(() => null);
+    kernel.slots.showRegs.push(() => 'REGISTER: 0');
     expect(() => kernel.call(() => kernel.machine.load32(WILD))).toThrow(TaskKilled);
-    expect(kernel.dmesg.slice(-3)).toEqual([
-      'CR2: fffffffffffff000',
+    expect(reported(kernel).slice(2, 8)).toEqual([
+      '#PF: error_code(0x0000) - not-present page',
       'VECTOR: 14',
-      '---[ end trace ]---',
+      'PGD 0 P4D 0',
+      'Oops: 0000 [#1] PREEMPT SMP NOPTI',
+      'CPU: 0 PID: 1 Comm: host',
+      'REGISTER: 0',
+    ]);
+    kernel.printk.clear();
+    expect(() => kernel.call(() => kernel.machine.rdmsr(0x1234))).toThrow(TaskKilled);
+    expect(kernel.dmesg.slice(0, 3)).toEqual([
+      'general protection fault: 0000 [#2] PREEMPT SMP NOPTI',
+      'CPU: 0 PID: 1 Comm: host',
+      'REGISTER: 0',
     ]);
   });
 

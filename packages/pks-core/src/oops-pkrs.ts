@@ -22,7 +22,9 @@ export function hookOops(kernel: Kernel, choice: OopsPkrsChoice, shown: number):
     const value = regs.state.words[shown] ?? (pks ? machine.rdmsr(IA32_PKRS) : 0);
     return `PKRS: 0x${value.toString(16)}`;
   };
-  slots.oops.push((regs, errorCode) =>
-    choice === 'whenOn' || (errorCode & PF_PK) !== 0 ? line(regs) : null,
-  );
+  // Up to V7 it is a line of show_fault_oops; V8 made it one of __show_regs, next to PKRU's place.
+  if (choice === 'whenOn') slots.showRegs.push(line);
+  else {
+    slots.faultReport.push((regs, errorCode) => ((errorCode & PF_PK) !== 0 ? line(regs) : null));
+  }
 }

@@ -297,6 +297,33 @@ describe('an oops', () => {
     expect(oops({ with: { entrySaves: 'nothing' } })).toEqual(['PKRS: 0x55555550']);
   });
 
+  /** The lines around the one that has PKRS, for a fault on a key, on an address nobody maps, and a #GP. */
+  const places = (options: BootOptions): readonly string[] => {
+    const { kernel } = withPks(options);
+    const { machine, mm } = kernel;
+    const page = kernel.call(() => mm.vmalloc(4096, { key: 9, writable: true }));
+    const accesses = [
+      () => machine.load32(page),
+      () => machine.load32(-4096),
+      () => machine.rdmsr(0x1234),
+    ];
+    return accesses.map((access) => {
+      kernel.printk.clear();
+      expect(() => kernel.call(access)).toThrow(TaskKilled);
+      const at = kernel.dmesg.findIndex((line) => line.startsWith('PKRS'));
+      const around = [kernel.dmesg[at - 1], kernel.dmesg[at + 1]];
+      return at < 0 ? 'none' : around.map((line) => line?.split(/[ :(]/)[0]).join(' < > ');
+    });
+  };
+
+  it('prints them after the error code of a key fault up to V7, with the registers since V10', () => {
+    expect(places({ revision: 'rfc-v3' })).toEqual(['#PF < > PGD', 'none', 'none']);
+    expect(places({ revision: 'v7' })).toEqual(['#PF < > PGD', 'none', 'none']);
+    const everywhere = Array(3).fill('CPU < > Call');
+    expect(places({ revision: 'v10' })).toEqual(everywhere);
+    expect(places({})).toEqual(everywhere);
+  });
+
   it('prints none under rfc-v2', () => {
     expect(oops({ revision: 'rfc-v2' })).toEqual([]);
   });

@@ -300,10 +300,10 @@ export class MachineCore implements MachineState {
       case VECTOR_PF:
         return handlers.pageFault(errorCode, address, saved, fixup);
       case VECTOR_GP:
-        return handlers.generalProtection(errorCode, saved, fixup);
+        return handlers.generalProtection(errorCode, saved, fixup, address);
       case VECTOR_SS:
         return handlers.stackFault === undefined
-          ? handlers.generalProtection(errorCode, saved, fixup)
+          ? handlers.generalProtection(errorCode, saved, fixup, address)
           : handlers.stackFault(errorCode, saved, fixup);
       case VECTOR_UD:
         if (handlers.invalidOpcode !== undefined) return handlers.invalidOpcode(saved);

@@ -16,7 +16,8 @@ export interface EventHandlers {
   machineCheck(saved: number): void;
   /** Returns an {@link Outcome}. `fixup`: the instruction has an exception-table entry. */
   pageFault(errorCode: number, address: number, saved: number, fixup: boolean): number;
-  generalProtection(errorCode: number, saved: number, fixup: boolean): number;
+  /** `address`: of the operand where it is not canonical, as software finds out from the instruction; else 0. */
+  generalProtection(errorCode: number, saved: number, fixup: boolean, address: number): number;
   /** #SS; without it `generalProtection` is called. */
   stackFault?(errorCode: number, saved: number, fixup: boolean): number;
   /** #UD; without it the machine shuts down. */
@@ -29,7 +30,7 @@ export interface EventHandlers {
 export interface Fault {
   vector: number;
   errorCode: number;
-  /** Of a page fault. Beyond ±2^53 (5-level paging only) it lacks its low 12 bits, which are `offset`. */
+  /** Of a page fault, or of a non-canonical operand. Beyond ±2^53 (5-level paging only) it lacks its low 12 bits, which are `offset`. */
   address: number;
   offset?: number;
 }

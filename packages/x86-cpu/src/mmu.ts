@@ -104,22 +104,22 @@ export class Mmu {
     if (large >= 0) tlb.fillPiece(address, large);
   }
 
-  /** Whether a page's addresses are canonical; if not, the #GP or #SS is recorded. */
-  checkCanonical(page: number): boolean {
+  /** Whether a page's addresses are canonical; if not, the #GP or #SS of an access to `address` is recorded. */
+  checkCanonical(page: number, address: number = page * 4096): boolean {
     const { cpu } = this.#state;
     if (!cpu.paging) return true;
     const limit = cpu.format.levels === 5 ? CANONICAL_5 : CANONICAL_4;
     if (page >= -limit && page < limit) return true;
-    this.refuse(this.stackAccess ? VECTOR_SS : VECTOR_GP);
+    this.refuse(this.stackAccess ? VECTOR_SS : VECTOR_GP, address);
     return false;
   }
 
-  /** Records a fault without an address, error code 0. */
-  refuse(vector: number): void {
+  /** Records a fault with error code 0; the address is that of a non-canonical operand. */
+  refuse(vector: number, address = 0): void {
     const { fault } = this.#state;
     fault.vector = vector;
     fault.errorCode = 0;
-    fault.address = 0;
+    fault.address = address;
     fault.offset = 0;
   }
 
@@ -154,7 +154,7 @@ export class Mmu {
   /** The TLB holds nothing that allows the access: walks, decides, sets A and D, fills the TLB. */
   #miss(cpu: Cpu, page: number, offset: number, kind: AccessKind, implicit: boolean): boolean {
     if (!Number.isSafeInteger(page)) throw new RangeError(`page ${page}: not an address`);
-    if (!this.checkCanonical(page)) return false;
+    if (!this.checkCanonical(page, page * 4096 + offset)) return false;
     if (!cpu.paging) return this.#identity(page, offset);
     const stale = this.#state.behaviours.spuriousFaults
       ? this.#staleDenial(cpu, page, kind, implicit)

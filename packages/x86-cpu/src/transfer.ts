@@ -66,7 +66,7 @@ function loadAcross(state: ExecutingState, address: number, size: number): numbe
 
 /** An access that runs over the end of the canonical half is #GP before anything else is looked at. */
 function canonicalEnd(state: ExecutingState, address: number, size: number): boolean {
-  return state.mmu.checkCanonical(Math.floor((address + size - 1) / PAGE));
+  return state.mmu.checkCanonical(Math.floor((address + size - 1) / PAGE), address);
 }
 
 /** Stores 1 to 8 bytes. */
