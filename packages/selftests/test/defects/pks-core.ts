@@ -130,7 +130,12 @@ export const pksCoreDefects: readonly DirectedDefect[] = [
         vector: 14,
         state: { words: [], exitRcu: false },
       };
-      return kernel.slots.oops.some((line) => line(regs, PF_PK) === 'PKRS: 0x0');
+      const { faultReport, showRegs } = kernel.slots;
+      const lines = [
+        ...faultReport.map((line) => line(regs, PF_PK)),
+        ...showRegs.map((line) => line(regs)),
+      ];
+      return lines.includes('PKRS: 0x0');
     },
   },
   {
