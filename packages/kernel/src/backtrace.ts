@@ -74,6 +74,7 @@ const HIDDEN_CLASSES: ReadonlySet<string> = new Set([
   'OpenFile',
   'PageTables',
   'MarkWindow',
+  'Misuse',
   'PerCpu',
   'PhysicalMemory',
   'Preempt',

@@ -4,6 +4,7 @@
 import type { KeyFaultWarn } from './fault.ts';
 import type { OnlineSetup } from './hotplug.ts';
 import type { EntrySaveAt, NmiCoverage, StatePassing, XenUpcall } from './idtentry.ts';
+import type { MisuseChecks } from './misuse.ts';
 import type { ChoiceSlice } from './revision.ts';
 import type { SchedHook } from './sched.ts';
 
@@ -13,6 +14,7 @@ const SCHED_HOOK: readonly SchedHook[] = ['xtraOnly', 'switchEnd', 'beforeCurren
 const ENTRY_SAVE_AT: readonly EntrySaveAt[] = ['beforeRcu', 'instrumentable'] as const;
 const XEN_UPCALL: readonly XenUpcall[] = ['explicitRestore', 'uniform', 'forgotten'] as const;
 const ONLINE_SETUP: readonly OnlineSetup[] = ['yes', 'no'] as const;
+const MISUSE_CHECKS: readonly MisuseChecks[] = ['none', 'warn'] as const;
 const KEY_FAULT_WARN: readonly KeyFaultWarn[] = ['unhandled', 'withoutPks'] as const;
 
 /**
@@ -28,6 +30,8 @@ const KEY_FAULT_WARN: readonly KeyFaultWarn[] = ['unhandled', 'withoutPks'] as c
  * - `onlineSetup` — whether a CPU that comes online again runs setup_pks and the like (`no` is for sabotage).
  * - `keyFaultWarn` — at which key faults on a kernel address do_kern_addr_fault has its WARN_ON_ONCE: at any that no
  *   hook handled, before the exception table and the oops (patch 08), or, later, only where there is no PKS.
+ * - `misuseChecks` — whether an unlock of a lock that the caller does not hold, a mutex locked twice and schedule()
+ *   with interrupts off are WARNs that leave everything as it was, or pass as in 5.8 without its debugging options.
  */
 export const kernelChoices: ChoiceSlice = {
   revisions: {
@@ -39,6 +43,7 @@ export const kernelChoices: ChoiceSlice = {
       xenUpcall: 'explicitRestore',
       onlineSetup: 'yes',
       keyFaultWarn: 'unhandled',
+      misuseChecks: 'none',
     },
     'rfc-v3': {
       statePassing: 'byReference',
@@ -48,6 +53,7 @@ export const kernelChoices: ChoiceSlice = {
       xenUpcall: 'explicitRestore',
       onlineSetup: 'yes',
       keyFaultWarn: 'withoutPks',
+      misuseChecks: 'none',
     },
     v7: {
       statePassing: 'byReference',
@@ -57,6 +63,7 @@ export const kernelChoices: ChoiceSlice = {
       xenUpcall: 'explicitRestore',
       onlineSetup: 'yes',
       keyFaultWarn: 'withoutPks',
+      misuseChecks: 'none',
     },
     v10: {
       statePassing: 'byReference',
@@ -66,6 +73,7 @@ export const kernelChoices: ChoiceSlice = {
       xenUpcall: 'uniform',
       onlineSetup: 'yes',
       keyFaultWarn: 'withoutPks',
+      misuseChecks: 'none',
     },
     reference: {
       statePassing: 'byReference',
@@ -75,6 +83,7 @@ export const kernelChoices: ChoiceSlice = {
       xenUpcall: 'uniform',
       onlineSetup: 'yes',
       keyFaultWarn: 'withoutPks',
+      misuseChecks: 'warn',
     },
   },
   values: {
@@ -85,6 +94,7 @@ export const kernelChoices: ChoiceSlice = {
     xenUpcall: XEN_UPCALL,
     onlineSetup: ONLINE_SETUP,
     keyFaultWarn: KEY_FAULT_WARN,
+    misuseChecks: MISUSE_CHECKS,
   },
   texts: {
     statePassing: 'how an entry hands its state to what saves into it',
@@ -94,6 +104,7 @@ export const kernelChoices: ChoiceSlice = {
     xenUpcall: 'how xen_pv_evtchn_do_upcall restores on its own way out',
     onlineSetup: 'whether a CPU that comes online again is set up',
     keyFaultWarn: 'at which key faults on a kernel address do_kern_addr_fault warns',
+    misuseChecks: 'whether unlocks, recursive locks and schedule() with interrupts off are checked',
   },
   repairs: {
     'D-01': { statePassing: 'byReference' },

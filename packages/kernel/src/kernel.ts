@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The kernel: its parts, put together at boot. init/main.c
 
-import { Machine, type MachineOptions, Op } from '@pkslab/x86-cpu';
+import { type FieldDefinition, Machine, type MachineOptions, Op } from '@pkslab/x86-cpu';
 import { kernelSymbols, type SymbolNames } from './backtrace.ts';
 import { kernelChoices } from './choices.ts';
 import { CpuStates } from './cpu-state.ts';
@@ -17,6 +17,7 @@ import { type ConfigOption, type ConfigRequest, Kconfig, kernelConfig } from './
 import { KernelError } from './kernel-error.ts';
 import { defineLock, Mutex, SpinLock, Srcu } from './lock.ts';
 import { Mark } from './mark.ts';
+import { Misuse, type MisuseChecks } from './misuse.ts';
 import { KernelMappings } from './mm.ts';
 import { Oops, type OopsPolicy } from './oops.ts';
 import { Preempt } from './preempt.ts';
@@ -96,6 +97,7 @@ export class Kernel {
   /** IS_ENABLED(CONFIG_…) of this boot. */
   readonly config: Kconfig;
   readonly initcalls: Initcalls = new Initcalls();
+  readonly #misuse: Misuse;
   readonly #modules = new Map<KernelModule<unknown>, unknown>();
   readonly #staticKeys = new Map<StaticKeyDefinition, StaticKey>();
 
@@ -120,12 +122,7 @@ export class Kernel {
     this.preempt = preempt;
     this.debugfs = new Debugfs(machine);
     this.printk = new PrintkRing(() => machine.operate(Op.mark, Mark.printk, 1, 0, 0) === 0);
-    for (const cpu of machine.cpus) {
-      tasks.create({ name: `swapper/${cpu.index}`, calls: [() => doIdle(this)], loop: true });
-      tasks.state.values[cpu.index] = TaskState.running;
-      tasks.onCpu.values[cpu.index] = cpu.index + 1;
-      tasks.currentTask.values[cpu.index] = cpu.index;
-    }
+    for (const { index } of machine.cpus) this.#makeIdleTask(index);
     // The first 2 MiB of RAM hold what the simulated kernel's image would.
     this.mm = new KernelMappings(machine, 0x20_0000);
     const cpus = new CpuStates(machine);
@@ -140,8 +137,10 @@ export class Kernel {
     const policy: OopsPolicy = { panicOnOops: false, panicOnWarn: false, ...options.policy };
     const symbols = symbolsOf(modules, this.choices);
     this.oops = new Oops({ machine, printk, preempt, tasks, sched, slots, mm, policy, symbols });
-    this.sched.scheduleBug = (count) => this.#scheduleBug(count);
     const { entry, oops } = this;
+    const checks = this.choice('misuseChecks') as MisuseChecks;
+    this.#misuse = new Misuse({ machine, tasks, printk, oops, checks });
+    sched.misuse = this.#misuse;
     const warn = this.choice('keyFaultWarn') as KeyFaultWarn;
     new FaultHandler(machine, preempt, tasks, sched, slots, oops, entry, warn);
     this.smp = new Smp({ machine, cpus, preempt, entry, oops });
@@ -150,10 +149,19 @@ export class Kernel {
     for (const module of modules) this.#modules.set(module, module.create(this));
   }
 
+  /** fork_idle */
+  #makeIdleTask(cpu: number): void {
+    const { tasks } = this;
+    tasks.create({ name: `swapper/${cpu}`, calls: [() => doIdle(this)], loop: true });
+    tasks.state.values[cpu] = TaskState.running;
+    tasks.onCpu.values[cpu] = cpu + 1;
+    tasks.currentTask.values[cpu] = cpu;
+  }
+
   #makeHotplug(): Hotplug {
     const { machine, cpus, sched, tasks, preempt, smp, rcu, slots, oops, printk } = this;
     const { root } = this.mm;
-    const lock = new Mutex(machine, tasks, sched, cpuHotplugLock);
+    const lock = this.#newMutex(cpuHotplugLock);
     const setup = this.choice('onlineSetup') as OnlineSetup;
     return new Hotplug({
       ...{ machine, cpus, sched, tasks, preempt, smp, rcu, slots, oops, printk },
@@ -204,7 +212,7 @@ export class Kernel {
   staticKey(definition: StaticKeyDefinition): StaticKey {
     let key = this.#staticKeys.get(definition);
     if (key === undefined) {
-      const mutex = new Mutex(this.machine, this.tasks, this.sched, jumpLabelMutex);
+      const mutex = this.#newMutex(jumpLabelMutex);
       key = new StaticKey(this.machine, definition, mutex, (message) => this.oops.warn(message));
       this.#staticKeys.set(definition, key);
     }
@@ -213,17 +221,21 @@ export class Kernel {
 
   /** DEFINE_MUTEX, once for each name. */
   mutex(name: string): Mutex {
-    return new Mutex(this.machine, this.tasks, this.sched, defineLock(name));
+    return this.#newMutex(defineLock(name));
+  }
+
+  #newMutex(lock: FieldDefinition): Mutex {
+    return new Mutex(this.machine, this.tasks, this.sched, lock, this.#misuse);
   }
 
   /** DEFINE_SPINLOCK, once for each name. */
   spinLock(name: string): SpinLock {
-    return new SpinLock(this.machine, this.preempt, defineLock(name));
+    return new SpinLock(this.machine, this.preempt, defineLock(name), this.#misuse);
   }
 
   /** DEFINE_SRCU, once for each name. */
   srcu(name: string): Srcu {
-    return new Srcu(this.machine, this.tasks, this.sched, name);
+    return new Srcu(this.machine, this.sched, name, this.mutex(`${name}.gp_mutex`));
   }
 
   /**
@@ -264,13 +276,6 @@ export class Kernel {
     const me = this.tasks.current;
     this.tasks.rename(me, name);
     for (const hook of this.slots.exec) hook(me);
-  }
-
-  /** __schedule_bug */
-  #scheduleBug(count: number): void {
-    const me = this.tasks.current;
-    const where = `${this.tasks.nameOf(me)}/${me}/0x${count.toString(16).padStart(8, '0')}`;
-    this.oops.bug(`BUG: scheduling while atomic: ${where}`);
   }
 
   /**

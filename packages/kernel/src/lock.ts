@@ -2,6 +2,7 @@
 // Mutexes, spinlocks and SRCU. kernel/locking/, kernel/rcu/srcutree.c
 
 import type { Column, FieldDefinition, Machine } from '@pkslab/x86-cpu';
+import type { Misuse } from './misuse.ts';
 import type { Preempt } from './preempt.ts';
 import type { Scheduler } from './sched.ts';
 import type { Tasks } from './task.ts';
@@ -20,7 +21,9 @@ export function defineLock(name: string): FieldDefinition {
  * DEFINE_MUTEX: sleeps while another task holds it.
  *
  * Use it where the holder may sleep; in atomic context a contended `lock` is `BUG: scheduling while atomic`.
- * It is not recursive: a task that locks it twice waits for ever, which ends in a {@link Deadlock}.
+ * It is not recursive: a task that locks it twice waits for ever, which ends in a {@link Deadlock}. Where misuse is
+ * checked (`misuseChecks`) a WARN says so before that, and an unlock by a task that does not hold it is a WARN and
+ * changes nothing; 5.8 gives the lock free whoever holds it.
  *
  * @example
  * const kernel = boot();
@@ -32,11 +35,19 @@ export class Mutex {
   readonly #owner: Column;
   readonly #tasks: Tasks;
   readonly #sched: Scheduler;
+  readonly #misuse: Misuse | null;
 
-  constructor(machine: Machine, tasks: Tasks, sched: Scheduler, field: FieldDefinition) {
+  constructor(
+    machine: Machine,
+    tasks: Tasks,
+    sched: Scheduler,
+    field: FieldDefinition,
+    misuse: Misuse,
+  ) {
     this.#owner = machine.column(field);
     this.#tasks = tasks;
     this.#sched = sched;
+    this.#misuse = misuse.checks ? misuse : null;
   }
 
   /**
@@ -46,12 +57,20 @@ export class Mutex {
    */
   lock(): void {
     const me = this.#tasks.current + 1;
-    while (this.#owner.compareExchange(0, 0, me) !== 0) this.#sched.sleepUntil(this.#owner, 0, 0);
+    for (;;) {
+      const owner = this.#owner.compareExchange(0, 0, me);
+      if (owner === 0) return;
+      if (owner === me) this.#misuse?.mutexRecursion(this.#owner.field.name);
+      this.#sched.sleepUntil(this.#owner, 0, 0);
+    }
   }
 
   /** mutex_unlock: the waiters become runnable; which of them gets it is the scheduler's choice. */
   unlock(): void {
-    this.#owner.set(0, 0);
+    // For its holder the owner does not change.
+    if (this.#misuse !== null && this.#owner.getLocal(0) !== this.#tasks.current + 1) {
+      this.#misuse.mutexNotOwned(this.#owner.field.name);
+    } else this.#owner.set(0, 0);
   }
 }
 
@@ -59,7 +78,8 @@ export class Mutex {
  * DEFINE_SPINLOCK: waits for the holder on another CPU; preemption is off while it is held.
  *
  * Use it for short sections that never sleep. Interrupts stay on, as with `spin_lock`: a handler that takes a
- * lock that its CPU holds ends in a {@link Deadlock}.
+ * lock that its CPU holds ends in a {@link Deadlock}. An unlock while it is free is a WARN and changes nothing where
+ * misuse is checked; 5.8 takes the preempt count below what it was.
  *
  * @example
  * const kernel = boot();
@@ -71,10 +91,12 @@ export class Mutex {
 export class SpinLock {
   readonly #owner: Column;
   readonly #preempt: Preempt;
+  readonly #misuse: Misuse | null;
 
-  constructor(machine: Machine, preempt: Preempt, field: FieldDefinition) {
+  constructor(machine: Machine, preempt: Preempt, field: FieldDefinition, misuse: Misuse) {
     this.#owner = machine.column(field);
     this.#preempt = preempt;
+    this.#misuse = misuse.checks ? misuse : null;
   }
 
   /**
@@ -89,6 +111,10 @@ export class SpinLock {
 
   /** spin_unlock */
   unlock(): void {
+    if (this.#misuse !== null && this.#owner.getLocal(0) === 0) {
+      this.#misuse.spinLockNotLocked(this.#owner.field.name);
+      return;
+    }
     this.#owner.set(0, 0);
     this.#preempt.enable();
   }
@@ -112,8 +138,8 @@ export class Srcu {
   /** srcu_gp_mutex: a writer's two flips are not mixed with another's. */
   readonly #gracePeriod: Mutex;
 
-  constructor(machine: Machine, tasks: Tasks, sched: Scheduler, name: string) {
-    this.#gracePeriod = new Mutex(machine, tasks, sched, defineLock(`${name}.gp_mutex`));
+  constructor(machine: Machine, sched: Scheduler, name: string, gracePeriod: Mutex) {
+    this.#gracePeriod = gracePeriod;
     this.#readers = machine.column({
       name: `${name}.readers`,
       type: 'i32',

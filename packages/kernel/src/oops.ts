@@ -232,11 +232,6 @@ export class Oops {
     if ((count & INTERRUPT_MASK) !== 0) this.panic('Fatal exception in interrupt');
     if (policy.panicOnOops) this.panic('Fatal exception');
     if (task < machine.cpus.length) this.panic('Attempted to kill the idle task!');
-    if (count !== 0) {
-      // The count is the CPU's: what the dead task left must not stay with the next one.
-      printk.print(`note: ${name}[${task}] exited with preempt_count ${count}`);
-      preempt.count.write(0);
-    }
     sched.doExit();
     throw new KernelPanic('a dead task was switched to');
   }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // schedule() and the context switch. kernel/sched/core.c, arch/x86/kernel/process_64.c
 
-import type { Column, Machine } from '@pkslab/x86-cpu';
-import { Op } from '@pkslab/x86-cpu';
+import { type Column, type Machine, Op, PerCpu } from '@pkslab/x86-cpu';
 import type { CpuStates } from './cpu-state.ts';
 import { Mark } from './mark.ts';
 import type { Preempt } from './preempt.ts';
@@ -16,6 +15,15 @@ export type SchedHook = 'xtraOnly' | 'switchEnd' | 'beforeCurrent';
 const ATOMIC = -1;
 
 type SwitchHook = (next: number) => void;
+
+/** Reports of what callers may not do here. */
+export interface SchedMisuse {
+  /** Whether schedule() looks at the interrupt flag. */
+  readonly checks: boolean;
+  scheduleWithIrqsOff(): void;
+  scheduleWhileAtomic(preemptCount: number): void;
+  exitedAtomic(preemptCount: number): void;
+}
 
 /** What the scheduler needs of the kernel. */
 export interface SchedParts {
@@ -37,8 +45,9 @@ export class Scheduler {
   readonly #slots: Slots;
   readonly #cpus: CpuStates;
   readonly #pickNext: number;
-  /** __schedule_bug: says that a task gave up its CPU with preemption off; installed at boot. */
-  scheduleBug: (preemptCount: number) => void = () => {};
+  readonly #interruptFlag: PerCpu;
+  /** Installed at boot. */
+  misuse: SchedMisuse | null = null;
 
   constructor({ machine, tasks, preempt, slots, cpus, hook }: SchedParts) {
     this.#machine = machine;
@@ -49,6 +58,7 @@ export class Scheduler {
     this.#beforeCurrent = hook === 'beforeCurrent' ? slots.switchIn : [];
     this.#slowPath = hook === 'xtraOnly' ? slots.switchIn : [];
     this.#switchEnd = hook === 'switchEnd' ? slots.switchIn : [];
+    this.#interruptFlag = new PerCpu(machine.registers.interruptFlag);
     this.#pickNext = machine.choosers.length;
     machine.choosers.push({
       alternatives: (prev) => (this.#atomic ? [ATOMIC] : this.#runnable(prev)),
@@ -126,7 +136,16 @@ export class Scheduler {
 
   /** schedule(): gives up the CPU; returns when the task is switched in again. */
   schedule(): void {
-    this.yield();
+    const checks = this.misuse?.checks === true;
+    if (checks && this.#interruptFlag.readLocal() === 0) this.#scheduleWithIrqsOff();
+    else this.yield();
+  }
+
+  /** 5.8 returns from here with interrupts on; a caller that turned them off relies on them to stay off. */
+  #scheduleWithIrqsOff(): void {
+    this.misuse?.scheduleWithIrqsOff();
+    this.#switchToNext();
+    this.#machine.cli();
   }
 
   /** sched_yield: lets others run; false if there was nobody else. */
@@ -155,7 +174,7 @@ export class Scheduler {
   /** The count is the CPU's: it stays behind while others run, and comes back with the task. */
   #switchWhileAtomic(): boolean {
     const count = this.#preempt.count.read();
-    this.scheduleBug(count);
+    this.misuse?.scheduleWhileAtomic(count);
     this.#preempt.count.write(0);
     const switched = this.#switchToNext();
     this.#preempt.count.write(count);
@@ -205,8 +224,14 @@ export class Scheduler {
   doExit(): void {
     const me = this.#tasks.current;
     this.#machine.mark(Mark.exit, 1);
+    const count = this.#preempt.count.readLocal();
+    if (count !== 0) {
+      this.misuse?.exitedAtomic(count);
+      // The count is the CPU's: what the dead task left must not stay with the next one.
+      this.#preempt.count.write(0);
+    }
     for (const hook of this.#slots.exit) hook(me);
     this.#tasks.state.set(me, TaskState.dead);
-    this.schedule();
+    this.yield();
   }
 }
