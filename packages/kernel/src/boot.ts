@@ -27,6 +27,7 @@ function startKernel(kernel: Kernel): void {
   machine.handlers = kernel.entry;
   mm.map(PAGE_OFFSET, 0, machine.memory.ramSize, PAGE_KERNEL_PROT);
   kernel.print(`pkslab: booting revision ${kernel.revision} on ${machine.cpus.length} CPU(s)`);
+  if (mm.levels === 5) kernel.print('pkslab: 5-level paging');
   const [boot, ...others] = machine.cpus;
   hotplug.bootCpu();
   const [early, ...levels] = INITCALL_LEVELS;

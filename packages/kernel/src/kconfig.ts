@@ -46,6 +46,8 @@ export const kernelConfig: readonly ConfigOption[] = [
     depends: ['X86_64', ['CPU_SUP_INTEL', 'CPU_SUP_AMD']],
     selects: ['ARCH_HAS_SUPERVISOR_PKEYS'],
   },
+  // Off here, unlike Linux's default: it costs a level in every walk and shows nothing else.
+  { name: 'X86_5LEVEL', default: false, depends: ['X86_64'] },
 ];
 
 /** The settled configuration of a boot. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The kernel: its parts, put together at boot. init/main.c
 
-import { type FieldDefinition, Machine, type MachineOptions, Op } from '@pkslab/x86-cpu';
+import { CR4_LA57, type FieldDefinition, Machine, type MachineOptions, Op } from '@pkslab/x86-cpu';
 import { kernelSymbols, type SymbolNames } from './backtrace.ts';
 import { kernelChoices } from './choices.ts';
 import { CpuStates } from './cpu-state.ts';
@@ -173,6 +173,13 @@ export class Kernel {
     // Linux's NMI entry copes with the IRET of a fault inside an NMI: to the rest, NMIs stay blocked.
     const behaviours = { iretUnblocksNmi: 'marked', ...options.behaviours } as const;
     const machine = new Machine({ ...options, behaviours });
+    if (this.config.enabled('X86_5LEVEL') && machine.features.la57) {
+      // The start-up code sets it before 64-bit mode, where it cannot change; that code is not modelled.
+      const { cr4 } = machine.registers;
+      for (const { index } of machine.cpus) {
+        cr4.poke(index, ((cr4.values[index] as number) | CR4_LA57) >>> 0);
+      }
+    }
     return { machine, tasks: new Tasks(machine), preempt: new Preempt(machine), slots: this.slots };
   }
 

@@ -18,13 +18,17 @@ import {
   PTE_PS,
   PTE_RW,
   type Walk,
+  WIDEST_FORMAT,
   walkPage,
 } from '@pkslab/x86-cpu';
 import { ENOMEM } from './errno.ts';
 import { KernelError } from './kernel-error.ts';
 import { type Leaf, levelSize, PageTables } from './page-table.ts';
 
-/** PAGE_OFFSET: where the direct map starts (0xffff888000000000). */
+/**
+ * PAGE_OFFSET: where the direct map starts (0xffff888000000000). With 5 levels too, where Linux has
+ * 0xff11000000000000: the layout stays in the top 2^53 bytes, so that every address is exact as a number.
+ */
 export const PAGE_OFFSET = -0x7780_0000_0000;
 /** VMALLOC_START (0xffffc90000000000). */
 export const VMALLOC_START = -0x3700_0000_0000;
@@ -62,6 +66,8 @@ const keyPagesField: FieldDefinition = {
 export class KernelMappings {
   /** Physical address of the top table, for CR3. */
   readonly root: number;
+  /** CONFIG_PGTABLE_LEVELS, as the machine's CR4.LA57 has it when the kernel is made. */
+  readonly levels: 4 | 5;
   readonly #machine: Machine;
   readonly #firstFree: number;
   /** A bit a page of RAM: handed out or not. */
@@ -90,6 +96,7 @@ export class KernelMappings {
     });
     this.root = this.allocPage();
     this.#tables = new PageTables(machine, this.root, () => this.tryAllocPage());
+    this.levels = this.#tables.levels;
   }
 
   /**
@@ -269,7 +276,8 @@ export class KernelMappings {
   /** Walks the tables from outside the machine, for reports and tools: no operation, changes nothing. */
   lookup(address: number): Walk {
     const walk = newWalk();
-    walkPage(this.#machine.memory, this.root, Math.floor(address / PAGE_SIZE), walk);
+    const format = { ...WIDEST_FORMAT, levels: this.levels };
+    walkPage(this.#machine.memory, this.root, Math.floor(address / PAGE_SIZE), walk, format);
     return walk;
   }
 

@@ -240,7 +240,8 @@ export class Oops {
   #dumpPageTable(address: number): string {
     const { machine, mm } = this.#parts;
     const walk = mm.lookup(address);
-    const names = ['PGD', 'PUD', 'PMD', 'PTE'];
+    const folded = mm.levels === 4;
+    const names = folded ? ['PGD', 'PUD', 'PMD', 'PTE'] : ['PGD', 'P4D', 'PUD', 'PMD', 'PTE'];
     let line = '';
     for (let i = 0; i < walk.depth; i++) {
       const at = walk.entries[i] as number;
@@ -250,7 +251,8 @@ export class Oops {
       const high = ((words[word + 1] as number) >>> 0).toString(16);
       const value = (high === '0' ? '' : high) + (high === '0' ? low.replace(/^0+(?=.)/, '') : low);
       line += `${i === 0 ? '' : ' '}${names[i]} ${value}`;
-      if (i === 0) line += ` P4D ${value}`;
+      // p4d_offset of a folded table is the PGD's entry.
+      if (i === 0 && folded) line += ` P4D ${value}`;
     }
     return line;
   }

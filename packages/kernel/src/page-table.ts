@@ -40,6 +40,7 @@ export interface Leaf {
 }
 
 export class PageTables {
+  readonly levels: 4 | 5;
   readonly #machine: Machine;
   readonly #root: number;
   /** A zeroed page for a table, or −1. */
@@ -48,6 +49,7 @@ export class PageTables {
   constructor(machine: Machine, root: number, allocTable: () => number) {
     this.#machine = machine;
     this.#root = root;
+    this.levels = machine.cpu.format.levels;
     this.#allocTable = allocTable;
   }
 
@@ -57,7 +59,7 @@ export class PageTables {
    */
   entryAddress(address: number, level: number): number {
     let table = this.#root;
-    for (let at = 4; at > level; at--) {
+    for (let at: number = this.levels; at > level; at--) {
       const slot = slotOf(table, address, at);
       const low = this.#machine.readEntry(slot);
       const high = this.#machine.resultHigh;
@@ -72,7 +74,7 @@ export class PageTables {
   /** lookup_address: the leaf that maps an address, read level by level; null if there is none. */
   leafOf(address: number): Leaf | null {
     let table = this.#root;
-    for (let level = 4; level > 0; level--) {
+    for (let level: number = this.levels; level > 0; level--) {
       const at = slotOf(table, address, level);
       const low = this.#machine.readEntry(at);
       if ((low & PTE_P) === 0) return null;

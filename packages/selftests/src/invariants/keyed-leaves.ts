@@ -22,7 +22,10 @@ export interface KeyedLeaf {
 
 export function keyedLeaves(kernel: Kernel): KeyedLeaf[] {
   const found: KeyedLeaf[] = [];
-  collect(kernel.machine.memory, kernel.mm.root, 4, 0, found);
+  const { root, levels } = kernel.mm;
+  collect(kernel.machine.memory, root, levels, 0, (page, key) => {
+    found.push({ address: addressOf(page, levels), key });
+  });
   return found;
 }
 
@@ -32,7 +35,7 @@ function collect(
   table: number,
   level: number,
   page: number,
-  found: KeyedLeaf[],
+  found: (page: number, key: number) => void,
 ): void {
   const { words } = memory.chunkAt(table);
   const first = (table % CHUNK_SIZE) / 4;
@@ -43,11 +46,12 @@ function collect(
     const high = words[first + i * 2 + 1] as number;
     const at = page + i * pages;
     if (!isLeaf(low, level)) collect(memory, entryFrame(low, high), level - 1, at, found);
-    else if (entryKey(high) !== 0) found.push({ address: addressOf(at), key: entryKey(high) });
+    else if (entryKey(high) !== 0) found(at, entryKey(high));
   }
 }
 
 /** The canonical address of a page: the upper half is negative. */
-function addressOf(page: number): number {
-  return (page >= 2 ** 35 ? page - 2 ** 36 : page) * PAGE_SIZE;
+function addressOf(page: number, levels: number): number {
+  const half = 2 ** (levels * 9 - 1);
+  return (page >= half ? page - 2 * half : page) * PAGE_SIZE;
 }
