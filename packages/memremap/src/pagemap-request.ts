@@ -43,11 +43,16 @@ export interface PagemapRequest {
   readonly owner?: string;
 }
 
-/** @throws {KernelError} EINVAL for a bad range or type, with a WARN for the latter; ENXIO for RAM. */
+/** @throws {KernelError} EINVAL for a bad range or type, with a WARN for the latter; ENXIO for RAM, and without ZONE_DEVICE. */
 export function checkRequest(kernel: Kernel, request: PagemapRequest): void {
   const { physical, size } = request;
   const { ramSize } = kernel.machine.memory;
   const at = `memremap_pages: 0x${physical.toString(16)}`;
+  if (!kernel.config.enabled('ZONE_DEVICE')) {
+    // The stub of devm_memremap_pages.
+    kernel.oops.warnOn('devm_memremap_pages stub');
+    throw new KernelError(ENXIO, `${at}: there is no ZONE_DEVICE: boot with config ZONE_DEVICE`);
+  }
   if (physical < 0 || physical % SECTION_SIZE !== 0) {
     throw new KernelError(EINVAL, `${at} is not on a 128 MiB boundary`);
   }

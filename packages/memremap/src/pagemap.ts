@@ -124,7 +124,7 @@ export class Pagemaps {
    * the device key. May sleep. [PATCH 12/17] memremap: Add zone device access protection
    *
    * @throws {KernelError} EINVAL for a bad range or type, and from V7 on where protection is asked for and
-   * there is none; ENXIO for a range that is RAM, EBUSY for an overlap, ENOSPC past 16 maps, ENOMEM without
+   * there is none; ENXIO for a range that is RAM, and without CONFIG_ZONE_DEVICE; EBUSY for an overlap, ENOSPC past 16 maps, ENOMEM without
    * memory for page tables.
    * @example
    * const kernel = boot({ modules: [pksCore, memremap] });
