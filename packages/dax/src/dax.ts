@@ -97,7 +97,14 @@ export class Dax {
    *
    * @throws {KernelError} ENOSPC past 16 devices.
    */
-  allocDax({ name, operations }: DaxRequest): DaxDevice {
+  allocDax(request: DaxRequest): DaxDevice {
+    const device = this.tryAllocDax(request);
+    if (device instanceof KernelError) throw device;
+    return device;
+  }
+
+  /** {@link allocDax} with its error as a value, for who has something to give back then. */
+  tryAllocDax({ name, operations }: DaxRequest): DaxDevice | KernelError {
     for (let id = 0; id < DAX_DEVICES_MAX; id++) {
       if (this.#used.exchange(id, 1) !== 0) continue;
       const device = new DaxDevice(id, name, operations, this.#cells);
@@ -106,7 +113,7 @@ export class Dax {
       this.#cells.flags.set(id, (1 << DAXDEV_ALIVE) | (1 << DAXDEV_WRITE_CACHE));
       return device;
     }
-    throw new KernelError(ENOSPC, `alloc_dax: all ${DAX_DEVICES_MAX} dax devices are in use`);
+    return new KernelError(ENOSPC, `alloc_dax: all ${DAX_DEVICES_MAX} dax devices are in use`);
   }
 
   /** set_dax_pgmap: tells a device which page map its memory has. V9 on */

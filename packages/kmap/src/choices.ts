@@ -11,7 +11,6 @@ const RFC_V2 = {
   kmapVariant: 'none',
   kmapHook: 'on',
   kmapMightSleep: 'checked',
-  highmem: 'n',
 } as const;
 
 /**
@@ -24,8 +23,6 @@ const RFC_V2 = {
  *   (RFC PKS/PMEM); `local`: kmap_local_page (Linux 5.11, so V7 on, and `reference`).
  * - `kmapHook` — whether mapping enables access at all (`off` is for sabotage).
  * - `kmapMightSleep` — whether kmap says so where its caller must not sleep (CONFIG_DEBUG_ATOMIC_SLEEP).
- * - `highmem` — CONFIG_HIGHMEM: pages beyond RAM have no address of their own, and kmap gives them one of a
- *   few. No 64-bit kernel has it; it is here for the places of patch 13's hooks.
  */
 export const kmapChoices: ChoiceSlice = {
   revisions: {
@@ -40,14 +37,12 @@ export const kmapChoices: ChoiceSlice = {
     kmapVariant: 'what there is besides kmap and kmap_atomic',
     kmapHook: 'whether mapping enables access at all',
     kmapMightSleep: 'whether kmap complains where its caller must not sleep',
-    highmem: 'CONFIG_HIGHMEM: whether pages may have no address of their own',
   },
   values: {
     kmapPolicy: ['grant', 'local', 'global', 'flagged', 'unsupported'],
     kmapVariant: ['none', 'thread', 'local'],
     kmapHook: ['on', 'off'],
     kmapMightSleep: ['checked', 'unchecked'],
-    highmem: ['n', 'y'],
   },
   repairs: { 'D-11': { kmapPolicy: 'local' } },
   sabotages: {

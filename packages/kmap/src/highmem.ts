@@ -15,7 +15,7 @@ export const PKMAP_BASE: number = VMALLOC_START - 0x40_0000;
 const FIX_KMAP_BEGIN = VMALLOC_START - 0x20_0000;
 
 /**
- * The variant with HIGHMEM: kmap of a page beyond RAM gives one of a few addresses, and sleeps while all are
+ * The variant with HIGHMEM, which no 64-bit kernel has: kmap of a page beyond RAM gives one of a few addresses, and sleeps while all are
  * taken.
  *
  * Its mappings have key 0, as kmap_prot has: an alias is not protected (D-56). What it is for is where patch 13
@@ -37,7 +37,10 @@ export class HighmemKmap extends Kmap {
     const { machine } = kernel;
     const policy = kernel.choice('kmapPolicy');
     if (policy !== 'grant' && policy !== 'local') {
-      throw new KernelError(EINVAL, `highmem: for kmapPolicy grant or local, not ${policy}`);
+      throw new KernelError(
+        EINVAL,
+        `config HIGHMEM is for kmapPolicy grant or local, not ${policy}: leave it out, or choose one`,
+      );
     }
     const slots = LAST_PKMAP + machine.cpus.length * KM_TYPE_NR;
     const object = { initial: 0, per: 'object' } as const;

@@ -43,7 +43,7 @@ export const kmap: KernelModule<Kmap> = {
   ...kmapChoices,
   symbols: SYMBOLS,
   create(kernel) {
-    if (kernel.choice('highmem') === 'y') return new HighmemKmap(kernel);
+    if (kernel.config.enabled('HIGHMEM')) return new HighmemKmap(kernel);
     return new BY_POLICY[kernel.choice('kmapPolicy') as KmapPolicy](kernel);
   },
 };

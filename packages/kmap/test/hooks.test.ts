@@ -9,7 +9,7 @@ import { operationsOf, PFN, RAM_PFN, reported, type Stack, withDevice } from './
 /** The hook's first operation: page_is_access_protected. */
 const HOOK = 'dev_protection_static_key.text';
 const MIGHT_SLEEP = ['__preempt_count', 'RFLAGS.IF'];
-const HIGHMEM: BootOptions = { revision: 'rfc-v2', with: { highmem: 'y' } };
+const HIGHMEM: BootOptions = { revision: 'rfc-v2', config: { HIGHMEM: true } };
 const V2: BootOptions = { revision: 'rfc-v2' };
 
 const before = (all: readonly string[]): readonly string[] => all.slice(0, all.indexOf(HOOK));
@@ -70,7 +70,7 @@ describe('the place of the hook', () => {
 
 describe('HIGHMEM', () => {
   it('gives a page beyond RAM an address of its own, which is the same for all who have it', () => {
-    const { kernel, kmap } = withDevice({ with: { highmem: 'y' } });
+    const { kernel, kmap } = withDevice({ config: { HIGHMEM: true } });
     const [one, again, ram] = kernel.call(() => {
       const first = kmap.kmap(PFN);
       kernel.machine.store32(first, 7);
@@ -81,7 +81,7 @@ describe('HIGHMEM', () => {
   });
 
   it('is an alias with key 0, which protection does not reach (D-56)', () => {
-    const { kernel, kmap } = withDevice({ with: { highmem: 'y' } });
+    const { kernel, kmap } = withDevice({ config: { HIGHMEM: true } });
     const address = kernel.call(() => kmap.kmap(PFN));
     kernel.call(() => kmap.kunmap(PFN));
     expect(kernel.mm.lookup(address).key).toBe(0);
@@ -93,7 +93,7 @@ describe('HIGHMEM', () => {
   };
 
   it('lets kmap sleep until an address is free', () => {
-    const stack = withDevice({ with: { highmem: 'y' } });
+    const stack = withDevice({ config: { HIGHMEM: true } });
     const { kernel, kmap } = stack;
     const got = kernel.machine.column({ name: 'got', type: 'address', initial: 0, per: 'global' });
     kernel.call(() => {
@@ -113,7 +113,7 @@ describe('HIGHMEM', () => {
   });
 
   it('belongs to patch 13: other policies are refused at boot', () => {
-    const boot = (): unknown => withDevice({ revision: 'v10', with: { highmem: 'y' } });
+    const boot = (): unknown => withDevice({ revision: 'v10', config: { HIGHMEM: true } });
     expect(boot).toThrow(KernelError);
     expect(boot).toThrow(expect.objectContaining({ errno: EINVAL }));
   });

@@ -7,7 +7,6 @@ import type { ChoiceSlice } from '@pkslab/kernel';
 export type GrantVerbs = 'devAccess' | 'pgmapMk' | 'pgmapSet';
 
 const RFC_V2 = {
-  DEVMAP_ACCESS_PROTECTION: 'y',
   grantVerbs: 'devAccess',
   grantCounting: 'perTask',
   countProtection: 'localIrqSave',
@@ -41,8 +40,6 @@ const V10 = {
 } as const;
 
 /**
- * - `DEVMAP_ACCESS_PROTECTION` — the Kconfig option (ZONE_DEVICE_ACCESS_PROTECTION in RFC V2): with `n` there is
- *   no device key, and everything is as without the patches.
  * - `grantVerbs` — the names of the verbs and of the count: `dev_access_enable`, `dev_page_access_ref`
  *   [PATCH 12/17]; `__pgmap_mk_readwrite`, `pgmap_prot_count` (V7), which a child inherits;
  *   `__pgmap_set_readwrite` (V10).
@@ -93,7 +90,6 @@ export const memremapChoices: ChoiceSlice = {
     },
   },
   texts: {
-    DEVMAP_ACCESS_PROTECTION: 'the Kconfig option: whether device memory may be protected',
     grantVerbs: 'whose names enable, disable and the count have',
     grantCounting: 'what lets grants nest',
     countProtection: 'what keeps count and key together',
@@ -114,7 +110,6 @@ export const memremapChoices: ChoiceSlice = {
     faultRelief: 'how relaxed mode lets an access through',
   },
   values: {
-    DEVMAP_ACCESS_PROTECTION: ['y', 'n'],
     grantVerbs: ['devAccess', 'pgmapMk', 'pgmapSet'],
     grantCounting: ['perTask', 'perCpuPreemptOff', 'perCpu', 'cookie'],
     countProtection: ['localIrqSave', 'atomicCounter', 'spinLockIrq', 'none'],

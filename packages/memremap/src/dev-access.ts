@@ -12,6 +12,7 @@ import {
 import { PKEY_DISABLE_ACCESS, type Pkrs, type Pks } from '@pkslab/pks-core';
 import { type Column, type FieldDefinition, type Machine, MarkWindow } from '@pkslab/x86-cpu';
 import type { GrantVerbs } from './choices.ts';
+import { isProtectionConfigured } from './config.ts';
 
 /** PKEY_INVALID (INT_MIN) */
 export const PKEY_INVALID = -0x8000_0000;
@@ -106,7 +107,7 @@ export class DevAccess {
     this.warns = kernel.choice('underflow') === 'warns';
     this.gate = kernel.choice('accessGate') === 'key' ? null : this.branch;
     // One key for all device memory, which is never freed; without one, protection is off.
-    const configured = kernel.choice('DEVMAP_ACCESS_PROTECTION') === 'y';
+    const configured = isProtectionConfigured(kernel);
     kernel.initcall('subsys', () => {
       if (!configured) return;
       const key = pks.keys.forConsumer('Device Memory', 'pgmapProtection');
@@ -115,7 +116,7 @@ export class DevAccess {
       pks.keys.keep(key);
     });
     if (kernel.choice('countCheck') === 'warns') this.#hookEnds();
-    if (kernel.machine.features.pks && kernel.choice('entryCount') === 'saved') this.#hookEntry();
+    if (pks.enabled && configured && kernel.choice('entryCount') === 'saved') this.#hookEntry();
   }
 
   /** pgmap_protection_available: whether there is a key to protect with. */

@@ -64,8 +64,17 @@ export class Devres {
    * kernel.mm.lookup(address).present; // => false
    */
   memremapPages(device: number, request: PagemapRequest): Pagemap {
-    const map = this.#pagemaps.memremapPages(request);
-    this.addAction(device, () => this.#pagemaps.memunmapPages(map));
+    const map = this.tryMemremapPages(device, request);
+    if (map instanceof KernelError) throw map;
+    return map;
+  }
+
+  /** {@link memremapPages} with its error as a value, for a probe that then calls {@link releaseAll}. */
+  tryMemremapPages(device: number, request: PagemapRequest): Pagemap | KernelError {
+    const map = this.#pagemaps.tryMemremapPages(request);
+    if (!(map instanceof KernelError)) {
+      this.addAction(device, () => this.#pagemaps.memunmapPages(map));
+    }
     return map;
   }
 

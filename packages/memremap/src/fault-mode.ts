@@ -4,6 +4,7 @@
 import { EINVAL, type Kernel, type Regs } from '@pkslab/kernel';
 import type { Pks } from '@pkslab/pks-core';
 import type { Column, FieldDefinition } from '@pkslab/x86-cpu';
+import { isProtectionConfigured } from './config.ts';
 import type { DevAccess } from './dev-access.ts';
 
 const MODES = ['relaxed', 'strict'] as const;
@@ -44,7 +45,7 @@ export class FaultMode {
     const atBoot = kernel.choice('faultMode');
     this.#mode = kernel.machine.column(faultModeField(atBoot));
     this.#relieve = this.#relief(kernel.choice('faultRelief'), pks);
-    if (atBoot === 'none' || kernel.choice('DEVMAP_ACCESS_PROTECTION') === 'n') return;
+    if (atBoot === 'none' || !isProtectionConfigured(kernel)) return;
     const parse = PARSERS[kernel.choice('faultModeParsing')] as Parse;
     kernel.initcall('late', () => {
       if (access.available) pks.callbacks.register(access.pkey, (regs) => this.#onFault(regs));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 export { type GrantVerbs, memremapChoices } from './choices.ts';
+export { memremapConfig } from './config.ts';
 export {
   DevAccess,
   devPageAccessRefField,

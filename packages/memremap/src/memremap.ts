@@ -4,6 +4,7 @@
 import type { Kernel, KernelModule } from '@pkslab/kernel';
 import { type Pks, pksCore } from '@pkslab/pks-core';
 import { memremapChoices } from './choices.ts';
+import { memremapConfig } from './config.ts';
 import { AtomicCount, SpinLockedCount, UnprotectedCount } from './count-protection.ts';
 import { DevAccess, grantVerbs } from './dev-access.ts';
 import { Devres } from './devres.ts';
@@ -54,6 +55,7 @@ function createAccess(kernel: Kernel, pks: Pks): DevAccess {
 export const memremap: KernelModule<Memremap> = {
   name: 'memremap',
   ...memremapChoices,
+  config: memremapConfig,
   symbols: (choices) => {
     const { enable, disable } = grantVerbs(choices['grantVerbs'] as string);
     const of = (name: string): Record<string, string> => ({

@@ -43,30 +43,35 @@ export interface PagemapRequest {
   readonly owner?: string;
 }
 
-/** @throws {KernelError} EINVAL for a bad range or type, with a WARN for the latter; ENXIO for RAM. */
-export function checkRequest(kernel: Kernel, request: PagemapRequest): void {
+/** EINVAL for a bad range or type, with a WARN for the latter; ENXIO for RAM, and without ZONE_DEVICE. */
+export function requestError(kernel: Kernel, request: PagemapRequest): KernelError | null {
   const { physical, size } = request;
   const { ramSize } = kernel.machine.memory;
   const at = `memremap_pages: 0x${physical.toString(16)}`;
+  if (!kernel.config.enabled('ZONE_DEVICE')) {
+    // The stub of devm_memremap_pages.
+    kernel.oops.warnOn('devm_memremap_pages stub');
+    return new KernelError(ENXIO, `${at}: there is no ZONE_DEVICE: boot with config ZONE_DEVICE`);
+  }
   if (physical < 0 || physical % SECTION_SIZE !== 0) {
-    throw new KernelError(EINVAL, `${at} is not on a 128 MiB boundary`);
+    return new KernelError(EINVAL, `${at} is not on a 128 MiB boundary`);
   }
   if (!(size > 0) || size % PAGE_SIZE !== 0) {
-    throw new KernelError(
+    return new KernelError(
       EINVAL,
       `memremap_pages: size ${size} is not a positive multiple of 4096`,
     );
   }
   if (physical + size > SECTIONS * SECTION_SIZE) {
-    throw new KernelError(EINVAL, `${at}: the range ends past 8 TiB, where pfns have no section`);
+    return new KernelError(EINVAL, `${at}: the range ends past 8 TiB, where pfns have no section`);
   }
   if (physical < ramSize) {
-    throw new KernelError(ENXIO, `${at}: RAM ends at 0x${ramSize.toString(16)}`);
+    return new KernelError(ENXIO, `${at}: RAM ends at 0x${ramSize.toString(16)}`);
   }
   const complaint = typeComplaint(request);
-  if (complaint === null) return;
+  if (complaint === null) return null;
   kernel.oops.warn(complaint);
-  throw new KernelError(EINVAL, `memremap_pages: ${complaint}`);
+  return new KernelError(EINVAL, `memremap_pages: ${complaint}`);
 }
 
 /** The WARN for a type that is unknown, or lacks what it needs. */

@@ -18,11 +18,11 @@ import { BranchUsers } from './branch-users.ts';
 import { type DevAccess, PKEY_INVALID } from './dev-access.ts';
 import { PageReferences } from './page-references.ts';
 import {
-  checkRequest,
   MemoryType,
   type PagemapOperations,
   type PagemapRequest,
   PGMAP_PROT_ENABLED,
+  requestError,
   SECTION_SHIFT,
   SECTIONS,
   sectionsOf,
@@ -124,7 +124,7 @@ export class Pagemaps {
    * the device key. May sleep. [PATCH 12/17] memremap: Add zone device access protection
    *
    * @throws {KernelError} EINVAL for a bad range or type, and from V7 on where protection is asked for and
-   * there is none; ENXIO for a range that is RAM, EBUSY for an overlap, ENOSPC past 16 maps, ENOMEM without
+   * there is none; ENXIO for a range that is RAM, and without CONFIG_ZONE_DEVICE; EBUSY for an overlap, ENOSPC past 16 maps, ENOMEM without
    * memory for page tables.
    * @example
    * const kernel = boot({ modules: [pksCore, memremap] });
@@ -137,18 +137,33 @@ export class Pagemaps {
    * kernel.mm.lookup(address).key; // => 1
    */
   memremapPages(request: PagemapRequest): Pagemap {
+    const map = this.tryMemremapPages(request);
+    if (map instanceof KernelError) throw map;
+    return map;
+  }
+
+  /** {@link memremapPages} with its error as a value (ERR_PTR), for who has something to give back then. */
+  tryMemremapPages(request: PagemapRequest): Pagemap | KernelError {
     const early = this.#getsFirst ? this.#protectionGet(request.flags) : 0;
-    checkRequest(this.#kernel, request);
+    const error = early < 0 ? noKey() : requestError(this.#kernel, request);
+    if (error !== null) return error;
     this.#lock.lock();
+    const map = this.#tryMap(request, early);
+    this.#lock.unlock();
+    return map;
+  }
+
+  #tryMap(request: PagemapRequest, early: number): Pagemap | KernelError {
     const id = this.#reserve(request);
+    if (id instanceof KernelError) return id;
     const pkey = this.#getsFirst ? early : this.#protectionGet(request.flags);
     const { physical, size, type } = request;
     const address = this.#kernel.mm.directAddress(physical);
-    if (!this.#mapped(request, address, pkey)) {
+    if (pkey < 0 || !this.#mapped(request, address, pkey)) {
       this.#type.set(id, 0);
+      if (pkey < 0) return noKey();
       if (pkey !== 0 && !this.#getsFirst) this.#protectionUsers.put();
-      this.#lock.unlock();
-      throw new KernelError(ENOMEM, 'memremap_pages: no memory for page tables: boot with more');
+      return new KernelError(ENOMEM, 'memremap_pages: no memory for page tables: boot with more');
     }
     if (isManaged(type)) this.#managedUsers.get();
     this.#operations[id] = request.operations;
@@ -156,7 +171,6 @@ export class Pagemaps {
     this.flags.set(id, request.flags);
     this.#key.set(id, pkey);
     for (const section of sectionsOf(physical, size)) this.section.set(section, id + 1);
-    this.#lock.unlock();
     return { id, address, pkey };
   }
 
@@ -240,39 +254,40 @@ export class Pagemaps {
     return section !== 0 && (this.flags.get(section - 1) & PGMAP_PROT_ENABLED) !== 0;
   }
 
-  /** dev_protection_enable_get: the key for a map's protection, 0 where it has none. */
+  /** dev_protection_enable_get: the key for a map's protection, 0 where it has none, −1 where it must have one. */
   #protectionGet(flags: number): number {
     if ((flags & PGMAP_PROT_ENABLED) === 0) return 0;
     const { pkey } = this.access;
     if (pkey === PKEY_INVALID) {
-      if (!this.#refusesWithoutKey) return 0;
-      throw new KernelError(EINVAL, 'memremap_pages: protection is asked for, and there is no key');
+      return this.#refusesWithoutKey ? -1 : 0;
     }
     this.#protectionUsers.get();
     return pkey;
   }
 
   /** Takes the lowest free number for a range that overlaps no other. */
-  #reserve({ physical, size, type }: PagemapRequest): number {
+  #reserve({ physical, size, type }: PagemapRequest): number | KernelError {
     const start = physical / PAGE_SIZE;
     const end = start + size / PAGE_SIZE;
     let free = -1;
     for (let id = MAX_PGMAPS - 1; id >= 0; id--) {
       if (this.#type.get(id) === 0) free = id;
       else if (start < this.#end.get(id) && this.#start.get(id) < end) {
-        this.#lock.unlock();
-        throw new KernelError(EBUSY, `memremap_pages: the range overlaps page map ${id}`);
+        return new KernelError(EBUSY, `memremap_pages: the range overlaps page map ${id}`);
       }
     }
     if (free < 0) {
-      this.#lock.unlock();
-      throw new KernelError(ENOSPC, `memremap_pages: all ${MAX_PGMAPS} page maps are in use`);
+      return new KernelError(ENOSPC, `memremap_pages: all ${MAX_PGMAPS} page maps are in use`);
     }
     this.#start.set(free, start);
     this.#end.set(free, end);
     this.#type.set(free, type);
     return free;
   }
+}
+
+function noKey(): KernelError {
+  return new KernelError(EINVAL, 'memremap_pages: protection is asked for, and there is no key');
 }
 
 /** devmap_managed_enable_get: the types whose pages are given back to their driver. */

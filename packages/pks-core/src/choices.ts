@@ -23,6 +23,7 @@ const RFC_V2: Choices = {
   freePolicy: 'trusting',
   freeScope: 'thread',
   updatePolicy: 'trusting',
+  updateStub: 'warns',
   oopsPkrs: 'never',
   bootReport: 'none',
 };
@@ -54,6 +55,7 @@ const V7: Choices = {
   globalPut: 'paired',
   abandon: 'mask',
   keyCallbacks: 'pastEnd',
+  updateStub: 'silent',
   oopsPkrs: 'onKeyFaultWithPks',
 };
 
@@ -81,6 +83,7 @@ const REFERENCE: Choices = {
   freePolicy: 'checked',
   freeScope: 'everywhere',
   updatePolicy: 'checked',
+  updateStub: 'silent',
   oopsPkrs: 'whenOn',
   bootReport: 'unprotected',
 };
@@ -116,6 +119,8 @@ const REFERENCE: Choices = {
  * - `freeScope` — where it closes the key: in the calling thread, as posted, or in every task and on every CPU (D-33, I9).
  * - `updatePolicy` — whether pks_update_protection checks what it is given: not at all, its upper bound (V10), or
  *   everything.
+ * - `updateStub` — whether pks_update_protection without its Kconfig option is a WARN_ON_ONCE(1), which stops a
+ *   machine with panic_on_warn (D-47), or nothing (V3 of the first numbered series on).
  * - `oopsPkrs` — whether an oops prints the rights of the context that faulted: never; on every key fault, PKS or
  *   not (RFC V3, D-49); on a key fault where there is PKS; whenever PKS is on.
  * - `bootReport` — whether boot says so on a CPU without PKS, where nothing is protected (`reference`).
@@ -142,6 +147,7 @@ export const pksChoices: ChoiceSlice = {
     freePolicy: 'what pks_key_free checks',
     freeScope: 'where pks_key_free closes the key',
     updatePolicy: 'what pks_update_protection checks',
+    updateStub: 'what pks_update_protection does where it is configured out',
     oopsPkrs: 'when an oops prints PKRS',
     bootReport: 'whether boot says that nothing is protected',
   },
@@ -165,6 +171,7 @@ export const pksChoices: ChoiceSlice = {
     freePolicy: ['trusting', 'checked'],
     freeScope: ['thread', 'everywhere'],
     updatePolicy: ['trusting', 'bounded', 'checked'],
+    updateStub: ['warns', 'silent'],
     oopsPkrs: ['never', 'onKeyFault', 'onKeyFaultWithPks', 'whenOn'],
     bootReport: ['none', 'unprotected'],
   },
@@ -177,6 +184,7 @@ export const pksChoices: ChoiceSlice = {
     'D-33': { freePolicy: 'checked', freeScope: 'everywhere' },
     'D-45': { abandon: 'none' },
     'D-46': { keyCallbacks: 'bounded' },
+    'D-47': { updateStub: 'silent' },
     'D-49': { oopsPkrs: 'whenOn' },
     'fork-inherits': { forkPolicy: 'init' },
   },

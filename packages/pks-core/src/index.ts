@@ -22,6 +22,7 @@ export {
 } from './pkr.ts';
 export { Pkrs, pkrsCacheField, savedPkrsField } from './pkrs.ts';
 export { type Pks, pksCore } from './pks.ts';
+export { isPksConfigured, pksConfig, pksTestConfig } from './pks-config.ts';
 export {
   type PksConsumer,
   pksDeclareInitValue,

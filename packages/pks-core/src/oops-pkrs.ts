@@ -3,6 +3,7 @@
 
 import type { Kernel, Regs } from '@pkslab/kernel';
 import { IA32_PKRS, PF_PK } from '@pkslab/x86-cpu';
+import { isPksConfigured } from './pks-config.ts';
 
 /** When an oops prints the rights of the context that faulted. */
 export type OopsPkrsChoice = 'never' | 'onKeyFault' | 'onKeyFaultWithPks' | 'whenOn';
@@ -14,7 +15,7 @@ export type OopsPkrsChoice = 'never' | 'onKeyFault' | 'onKeyFaultWithPks' | 'whe
  */
 export function hookOops(kernel: Kernel, choice: OopsPkrsChoice, shown: number): void {
   const { machine, slots } = kernel;
-  if (choice === 'never') return;
+  if (choice === 'never' || !isPksConfigured(kernel)) return;
   const { pks } = machine.features;
   if (!pks && choice !== 'onKeyFault') return;
   const line = (regs: Regs): string => {

@@ -24,6 +24,7 @@ import { GlobalGrants } from './global-grants.ts';
 import { InitValue } from './init-value.ts';
 import { hookOops, type OopsPkrsChoice } from './oops-pkrs.ts';
 import { getNewPkr, INIT_PKRS_VALUE, PKEY_DISABLE_ACCESS, pkrPair } from './pkr.ts';
+import { isPksEnabled } from './pks-config.ts';
 import type { StaticKeyNumbers } from './pks-keys.ts';
 import { type UpdateCheck, type UpdateComplaint, updateCheckOf } from './update-policy.ts';
 import { type WritePkrs, type WritePkrsChoice, writePkrsOf } from './write-pkrs.ts';
@@ -79,7 +80,7 @@ export class Pkrs implements Copies {
     this.check = updateCheckOf(kernel, numbers, (pkey) => this.isAllocated(pkey));
     this.abandoned =
       kernel.choice('abandon') === 'mask' ? new AbandonedKeys(kernel) : NOTHING_ABANDONED;
-    if (machine.features.pks) {
+    if (isPksEnabled(kernel)) {
       slots.cpuInit.push(() => this.setup());
       this.#hookSwitch(kernel.choice('schedIn'));
       slots.exec.push(this.#initTask(kernel.choice('execReset')));
@@ -187,9 +188,10 @@ export class Pkrs implements Copies {
     if (complaint === null || !complaint.refused) this.changeRights(pkey, protection);
   }
 
-  #complain({ text, once }: UpdateComplaint): void {
-    if (once) this.kernel.oops.warnOnce(text);
-    else this.kernel.oops.warn(text);
+  #complain({ text, kind }: UpdateComplaint): void {
+    if (kind === 'warn') this.kernel.oops.warn(text);
+    else if (kind === 'warnOnce') this.kernel.oops.warnOnce(text);
+    else if (kind === 'warnOnOnce') this.kernel.oops.warnOn(text);
   }
 
   /** pks_update_protection without the checks, for whoever holds the key and its bits as constants. */

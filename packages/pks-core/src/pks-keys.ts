@@ -9,10 +9,8 @@ export type PksConsumer = 'pgmapProtection' | 'test';
 /** A line of include/linux/pks-keys.h. */
 interface KeyLine {
   readonly consumer: PksConsumer;
-  /** The Kconfig symbol without which the key is not counted. */
-  readonly config: string;
-  /** The module that it configures: its code is built in where that is loaded. */
-  readonly module: string;
+  /** The Kconfig symbol without which the key is not counted, under each of its names. */
+  readonly configs: readonly string[];
   /** What the key starts with in every thread. */
   readonly protection: number;
 }
@@ -20,11 +18,10 @@ interface KeyLine {
 const KEY_LINES: readonly KeyLine[] = Object.freeze([
   {
     consumer: 'pgmapProtection',
-    config: 'DEVMAP_ACCESS_PROTECTION',
-    module: 'memremap',
+    configs: ['DEVMAP_ACCESS_PROTECTION', 'ZONE_DEVICE_ACCESS_PROTECTION'],
     protection: PKEY_DISABLE_ACCESS,
   },
-  { consumer: 'test', config: 'PKS_TEST', module: 'pks-test', protection: PKEY_DISABLE_ACCESS },
+  { consumer: 'test', configs: ['PKS_TEST', 'PKS_TESTING'], protection: PKEY_DISABLE_ACCESS },
 ]);
 
 /** The keys of one configuration. */
@@ -67,7 +64,7 @@ export function pksDeclareInitValue(key: number, protection: number, configured:
  * staticKeyNumbers((config) => config === 'PKS_TEST').key.test; // => 1
  */
 export function staticKeyNumbers(
-  isConfigured: (config: string, module: string) => boolean,
+  isConfigured: (config: string) => boolean,
   allKeys = false,
 ): StaticKeyNumbers {
   const key: Record<string, number> = {};
@@ -75,7 +72,7 @@ export function staticKeyNumbers(
   let last = 0;
   let initValue = pkrMask(0, PKEY_READ_WRITE);
   for (const line of KEY_LINES) {
-    const present = isConfigured(line.config, line.module);
+    const present = line.configs.some(isConfigured);
     last = pksNewKey(last, present);
     key[line.consumer] = last;
     configured[line.consumer] = present;

@@ -54,7 +54,7 @@ export class TestContexts {
       const pkey = this.#pks.keys.forConsumer(name, 'test');
       if (pkey > 0) {
         this.pkey.set(context, pkey);
-        this.pksCpuEnabled.set(context, this.#kernel.machine.features.pks ? 1 : 0);
+        this.pksCpuEnabled.set(context, this.#pks.enabled ? 1 : 0);
         this.#kernel.machine.store64(this.data.get(context), DEADBEEF);
         return context;
       }

@@ -67,7 +67,7 @@ export class PksTestSessions {
     this.#crashArmed = machine.column(crashField);
     this.#pass = machine.column(passField);
     this.#abandons = kernel.choice('testProgramme') === 'v7';
-    this.#allKeys = kernel.choice('PKS_TEST_ALL_KEYS') === 'y';
+    this.#allKeys = kernel.config.enabled('PKS_TEST_ALL_KEYS');
     if (pks.keys.isStatic) this.#takeKey();
     else kernel.initcall('late', () => this.#takeKey());
   }

@@ -6,7 +6,9 @@ import {
   type Choices,
   type DebugfsFile,
   ENOMEM,
+  EOPNOTSUPP,
   type Kernel,
+  KernelError,
   type KernelModule,
   OPEN_FILES_MAX,
 } from '@pkslab/kernel';
@@ -20,6 +22,7 @@ import {
   PKS_NUM_KEYS,
 } from './pkr.ts';
 import { type Pks, pksCore } from './pks.ts';
+import { pksTestConfig } from './pks-config.ts';
 import { AccessTest, truth } from './pks-test-access.ts';
 import { TestContexts } from './pks-test-context.ts';
 import { PksTestRun } from './pks-test-run.ts';
@@ -41,7 +44,6 @@ const V2_PROGRAMME: Choices = {
   testProgramme: 'rfcV2',
   testHandler: 'exception',
   'pks-test-on-boot': 'no',
-  PKS_TEST_ALL_KEYS: 'n',
 };
 
 /** file->private_data of run_pks: the context of an open file plus 1; 0 is NULL. */
@@ -58,7 +60,6 @@ const privateDataField: FieldDefinition = {
  * - `testHandler` — whom RFC V2's programme's fault handler lets through: the calling thread, as posted, which works
  *   only because D-01 leaves every key open behind an exception; or the context that faulted.
  * - `pks-test-on-boot` — the boot parameter of RFC V2.
- * - `PKS_TEST_ALL_KEYS` — whether command 6 tests keys 1 to 15 (V9, V10); only without another consumer.
  */
 export const pksTestChoices: ChoiceSlice = {
   revisions: {
@@ -72,13 +73,11 @@ export const pksTestChoices: ChoiceSlice = {
     testProgramme: 'whose test programme run_pks is',
     testHandler: "whose rights the test programme's fault handler changes",
     'pks-test-on-boot': 'the boot parameter that runs all tests in a late initcall',
-    PKS_TEST_ALL_KEYS: 'whether the test programme may use every key',
   },
   values: {
     testProgramme: ['rfcV2', 'rfcV3', 'v7', 'v10'],
     testHandler: ['thread', 'exception'],
     'pks-test-on-boot': ['no', 'yes'],
-    PKS_TEST_ALL_KEYS: ['n', 'y'],
   },
   // A kernel that keeps an entry's state refuses the access again for ever if the handler opens its own key.
   repairs: { 'D-01': { testHandler: 'exception' } },
@@ -116,7 +115,7 @@ export class PksTest implements TestProgramme {
   /** pks_test_init */
   #init(): void {
     if (this.#kernel.choice('pks-test-on-boot') === 'yes') this.runAll();
-    if (this.#kernel.machine.features.pks) this.#kernel.debugfs.createFile(RUN_PKS, this.#file());
+    if (this.#pks.enabled) this.#kernel.debugfs.createFile(RUN_PKS, this.#file());
   }
 
   #file(): DebugfsFile {
@@ -179,7 +178,7 @@ export class PksTest implements TestProgramme {
 
   /** check_ctx_switch */
   #checkSwitched(context: number): void {
-    if (!this.#kernel.machine.features.pks) return;
+    if (!this.#pks.enabled) return;
     const value = this.#kernel.machine.rdmsr(IA32_PKRS);
     const pair = (value >>> (this.contexts.pkey.get(context) * PKR_BITS_PER_PKEY)) & 0b11;
     if (pair === (PKR_AD_BIT | PKR_WD_BIT)) return;
@@ -236,8 +235,18 @@ export class PksTest implements TestProgramme {
   }
 }
 
+/** Without PKS_TESTING there is neither the file nor the tests. */
+const NOT_BUILT: TestProgramme = {
+  runAll(): never {
+    throw new KernelError(
+      EOPNOTSUPP,
+      'pks-test: configured out: boot with config PKS_TESTING (PKS_TEST in v7 and v10)',
+    );
+  },
+};
+
 /**
- * The test programme as a boot module (CONFIG_PKS_TESTING); needs pks-core.
+ * The test programme as a boot module; needs pks-core. Its option is PKS_TESTING, PKS_TEST in V7 and V10.
  *
  * @example
  * const kernel = boot({ modules: [pksCore, pksTest] });
@@ -250,6 +259,7 @@ export class PksTest implements TestProgramme {
 export const pksTest: KernelModule<TestProgramme> = {
   name: 'pks-test',
   ...pksTestChoices,
+  config: pksTestConfig,
   symbols: {
     'AccessTest.armedAndClear': 'pks_test_armed_and_clear',
     'AccessTest.run': 'test_mem_access',
@@ -260,6 +270,8 @@ export const pksTest: KernelModule<TestProgramme> = {
   },
   create(kernel) {
     const pks = kernel.module(pksCore);
+    if (!kernel.config.enabled('PKS_TESTING') && !kernel.config.enabled('PKS_TEST'))
+      return NOT_BUILT;
     const programme = kernel.choice('testProgramme');
     if (programme === 'rfcV2' || programme === 'rfcV3') return new PksTest(kernel, pks);
     const sessions = new PksTestSessions(kernel, pks);

@@ -8,8 +8,10 @@ import { type KeyCallbackChoice, KeyCallbacks } from './key-callbacks.ts';
 import type { Keys } from './keys.ts';
 import { PKS_NUM_KEYS } from './pkr.ts';
 import { Pkrs } from './pkrs.ts';
-import { staticKeyNumbers } from './pks-keys.ts';
+import { isPksConfigured, isPksEnabled, pksConfig } from './pks-config.ts';
+import { type StaticKeyNumbers, staticKeyNumbers } from './pks-keys.ts';
 import { StaticKeys } from './static-keys.ts';
+import { StubKeys } from './stub-keys.ts';
 import { UserPkeys } from './user-pkeys.ts';
 import { Verbs } from './verbs.ts';
 
@@ -30,7 +32,18 @@ export interface Pks {
 }
 
 /** What `reference` says at boot where nothing can be protected. */
-const UNPROTECTED = 'x86/pkeys: this CPU has no supervisor protection keys: nothing is protected';
+function unprotectedText(kernel: Kernel): string {
+  const why = isPksConfigured(kernel)
+    ? 'this CPU has no supervisor protection keys'
+    : 'supervisor protection keys are configured out';
+  return `x86/pkeys: ${why}: nothing is protected`;
+}
+
+/** Constants, an allocator, or the stubs of one. */
+function keysOf(kernel: Kernel, pkrs: Pkrs, numbers: StaticKeyNumbers): Keys {
+  if (kernel.choice('keyAlloc') === 'static') return new StaticKeys(kernel, numbers);
+  return isPksConfigured(kernel) ? new KeyAllocator(kernel, pkrs) : new StubKeys();
+}
 
 /**
  * pks-core as a boot module.
@@ -42,6 +55,7 @@ const UNPROTECTED = 'x86/pkeys: this CPU has no supervisor protection keys: noth
 export const pksCore: KernelModule<Pks> = {
   name: 'pks-core',
   ...pksChoices,
+  config: pksConfig,
   symbols: {
     'AbandonedKeys.abandon': 'pks_abandon_protections',
     'Asserting.write': 'pks_write_pkrs',
@@ -60,17 +74,18 @@ export const pksCore: KernelModule<Pks> = {
     'Unconditional.write': 'write_pkrs',
   },
   create(kernel: Kernel): Pks {
-    // A consumer is configured where its module is loaded, unless a choice of its symbol's name says n.
+    const { config } = kernel;
     const numbers = staticKeyNumbers(
-      (config, module) => kernel.moduleNames.includes(module) && kernel.choices[config] !== 'n',
-      kernel.choices['PKS_TEST_ALL_KEYS'] === 'y',
+      (name) => config.enabled(name),
+      config.enabled('PKS_TEST_ALL_KEYS'),
     );
     const pkrs = new Pkrs(kernel, numbers);
     const isStatic = kernel.choice('keyAlloc') === 'static';
-    const keys = isStatic ? new StaticKeys(kernel, numbers) : new KeyAllocator(kernel, pkrs);
+    const keys = keysOf(kernel, pkrs, numbers);
     pkrs.isAllocated = (pkey) => keys.isAllocated(pkey);
-    if (!kernel.machine.features.pks && kernel.choice('bootReport') === 'unprotected') {
-      kernel.initcall('late', () => kernel.print(UNPROTECTED));
+    const enabled = isPksEnabled(kernel);
+    if (!enabled && kernel.choice('bootReport') === 'unprotected') {
+      kernel.initcall('late', () => kernel.print(unprotectedText(kernel)));
     }
     return {
       pkrs,
@@ -82,7 +97,7 @@ export const pksCore: KernelModule<Pks> = {
         kernel.choice('keyCallbacks') as KeyCallbackChoice,
       ),
       user: new UserPkeys(kernel),
-      enabled: kernel.machine.features.pks,
+      enabled,
       abandonProtections: (pkey) => pkrs.abandoned.abandon(pkey),
     };
   },

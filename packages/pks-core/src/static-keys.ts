@@ -3,6 +3,7 @@
 
 import { EINVAL, EOPNOTSUPP, type Kernel, KernelError } from '@pkslab/kernel';
 import type { Keys } from './keys.ts';
+import { isPksEnabled } from './pks-config.ts';
 import type { PksConsumer, StaticKeyNumbers } from './pks-keys.ts';
 
 export class StaticKeys implements Keys {
@@ -16,7 +17,7 @@ export class StaticKeys implements Keys {
   }
 
   forConsumer(_name: string, consumer: PksConsumer): number {
-    if (!this.#kernel.machine.features.pks) return -EOPNOTSUPP;
+    if (!isPksEnabled(this.#kernel)) return -EOPNOTSUPP;
     return this.numbers.configured[consumer] ? this.numbers.key[consumer] : -EINVAL;
   }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What pks_update_protection looks at before it does what it is told.
+// What pks_update_protection looks at before it does what it is told, and its stub.
 
 import type { Kernel } from '@pkslab/kernel';
 import {
@@ -8,15 +8,17 @@ import {
   PKS_KERN_DEFAULT_KEY,
   PKS_NUM_KEYS,
 } from './pkr.ts';
+import { isPksConfigured } from './pks-config.ts';
 import type { StaticKeyNumbers } from './pks-keys.ts';
 
 const RIGHTS = PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE;
 
 /** What is wrong with an update. */
 export interface UpdateComplaint {
+  /** The message; of a WARN_ON_ONCE its condition. */
   readonly text: string;
-  /** WARN_ON_ONCE */
-  readonly once: boolean;
+  /** How it is said. */
+  readonly kind: 'warn' | 'warnOnce' | 'warnOnOnce' | 'silent';
   /** Not done; else done as far as the bits exist. */
   readonly refused: boolean;
 }
@@ -30,11 +32,15 @@ export function updateCheckOf(
   numbers: StaticKeyNumbers,
   isAllocated: (pkey: number) => boolean,
 ): UpdateCheck {
+  if (!isPksConfigured(kernel)) {
+    const kind = kernel.choice('updateStub') === 'warns' ? 'warnOnOnce' : 'silent';
+    return () => ({ text: 'pks_update_protection stub', kind, refused: true });
+  }
   const policy = kernel.choice('updatePolicy');
   if (policy === 'checked') {
     return (pkey, protection) => {
       const text = complaintOf(isAllocated, pkey, protection);
-      return text === null ? null : { text: `x86/pkeys: ${text}`, once: false, refused: true };
+      return text === null ? null : { text: `x86/pkeys: ${text}`, kind: 'warn', refused: true };
     };
   }
   if (policy === 'bounded') return (pkey, bits) => outOfBounds(numbers.max, pkey, bits);
@@ -45,11 +51,11 @@ export function updateCheckOf(
 function outOfBounds(max: number, pkey: number, protection: number): UpdateComplaint | null {
   if (pkey >= max) {
     const text = `pks_update_protection: pkey ${pkey} >= PKS_KEY_MAX ${max}`;
-    return { text, once: true, refused: true };
+    return { text, kind: 'warnOnce', refused: true };
   }
   if ((protection & ~RIGHTS) === 0) return null;
   const text = `pkey_update_pkval: accessbits 0x${(protection >>> 0).toString(16)}`;
-  return { text, once: true, refused: false };
+  return { text, kind: 'warnOnce', refused: false };
 }
 
 function complaintOf(

@@ -9,15 +9,19 @@ import { getNewPkr, INIT_PKRS_VALUE, PKS_NUM_KEYS } from './pkr.ts';
 export class UserPkeys {
   readonly #kernel: Kernel;
   readonly #machine: Machine;
+  /** X86_FEATURE_PKU, of the CPU and of the build. */
+  readonly #present: boolean;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
     this.#machine = kernel.machine;
+    this.#present =
+      this.#machine.features.pku && kernel.config.enabled('X86_INTEL_MEMORY_PROTECTION_KEYS');
   }
 
   /** X86_FEATURE_OSPKE: whether the kernel has turned them on. */
   get enabled(): boolean {
-    return this.#machine.features.pku && (this.#machine.readCr(4) & CR4_PKE) !== 0;
+    return this.#present && (this.#machine.readCr(4) & CR4_PKE) !== 0;
   }
 
   /**
@@ -26,7 +30,7 @@ export class UserPkeys {
    * The simulated kernel runs no user code and does not call it at boot; call it in a scenario of user pages.
    */
   setup(): void {
-    if (!this.#machine.features.pku) return;
+    if (!this.#present) return;
     this.#machine.writeCr(4, this.#machine.readCr(4) | CR4_PKE);
     this.writePkru(INIT_PKRS_VALUE);
   }

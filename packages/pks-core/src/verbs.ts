@@ -4,6 +4,7 @@
 import { EOPNOTSUPP, type Kernel, KernelError } from '@pkslab/kernel';
 import { PKEY_DISABLE_ACCESS, PKEY_DISABLE_WRITE, PKEY_READ_WRITE } from './pkr.ts';
 import type { Pkrs } from './pkrs.ts';
+import { isPksConfigured } from './pks-config.ts';
 
 /** Which verbs a revision has; `update` is pks_update_protection alone. */
 export type VerbsChoice = 'update' | 'mk' | 'mk_' | 'set';
@@ -73,9 +74,10 @@ export class Verbs {
         `${name}: ${this.#kernel.revision} does not have it: pks_update_protection (pkrs.updateProtection) is in every revision`,
       );
     }
-    // Stubs without the feature: the callers of later revisions do not ask first.
-    if (!this.#kernel.machine.features.pks) return;
-    if (global) this.#pkrs.changeRightsGlobal(pkey, protection);
+    const configured = isPksConfigured(this.#kernel);
+    // Nothing without the feature: the callers of later revisions do not ask first.
+    if (configured && !this.#kernel.machine.features.pks) return;
+    if (global && configured) this.#pkrs.changeRightsGlobal(pkey, protection);
     else this.#pkrs.updateProtection(pkey, protection);
   }
 }

@@ -10,7 +10,7 @@ import { CR4_PKS } from '@pkslab/x86-cpu';
 import { describe, expect, it } from 'vitest';
 import { atBoundary, atEveryBoundary } from '../../../scripts/testing/boundaries.ts';
 import { INIT_PKRS_VALUE, PKEY_DISABLE_ACCESS, PKEY_DISABLE_WRITE } from '../src/index.ts';
-import { OPEN_KEY_1, pkrsOf, RAM, readPkrs, reported, withPks } from './support.ts';
+import { consumer, OPEN_KEY_1, pkrsOf, RAM, readPkrs, reported, withPks } from './support.ts';
 
 const irq = (runner: Runner): boolean => runner.interrupt(0x20);
 const nmi = (runner: Runner): boolean => runner.nmi();
@@ -299,7 +299,7 @@ describe('an oops', () => {
 
   /** The lines around the one that has PKRS, for a fault on a key, on an address nobody maps, and a #GP. */
   const places = (options: BootOptions): readonly string[] => {
-    const { kernel } = withPks(options);
+    const { kernel } = withPks({ ...options, modules: [consumer] });
     const { machine, mm } = kernel;
     const page = kernel.call(() => mm.vmalloc(4096, { key: 9, writable: true }));
     const accesses = [

@@ -69,7 +69,7 @@ describe('run_pks of v10', () => {
 
   it('6 is there with PKS_TEST_ALL_KEYS only', () => {
     expect(runPks(booted(), '6').wrote).toEqual([-ENOENT]);
-    const kernel = booted({ with: { PKS_TEST_ALL_KEYS: 'y' } });
+    const kernel = booted({ config: { PKS_TEST_ALL_KEYS: true } });
     expect(runPks(kernel, '6')).toEqual({ wrote: [1], text: 'PASS\n' });
   });
 

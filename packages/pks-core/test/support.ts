@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: MIT
 // What tests of this package share.
 
-import { type BootOptions, boot, type Kernel, PAGE_OFFSET } from '@pkslab/kernel';
+import {
+  type BootOptions,
+  boot,
+  type Kernel,
+  type KernelModule,
+  noChoices,
+  PAGE_OFFSET,
+} from '@pkslab/kernel';
 import { IA32_PKRS } from '@pkslab/x86-cpu';
 import { type Pks, pksCore } from '../src/index.ts';
 
@@ -10,9 +17,24 @@ export const RAM: number = PAGE_OFFSET + 0x100_0000;
 
 export const OPEN_KEY_1 = 0x5555_5550;
 
-/** A booted kernel with pks-core. */
+/** A driver of another's, as it would be configured: in V7 and V10 there is no code without one. */
+export const consumer: KernelModule<null> = {
+  name: 'consumer',
+  ...noChoices,
+  config: [
+    {
+      name: 'MY_DRIVER',
+      default: true,
+      selects: ['ARCH_ENABLE_PKS_CONSUMER', 'ARCH_ENABLE_SUPERVISOR_PKEYS'],
+      revisions: ['v7', 'v10'],
+    },
+  ],
+  create: () => null,
+};
+
+/** A booted kernel with pks-core, and what else `options` has. */
 export function withPks(options: BootOptions = {}): Pks & { readonly kernel: Kernel } {
-  const kernel = boot({ ...options, modules: [pksCore] });
+  const kernel = boot({ ...options, modules: [pksCore, ...(options.modules ?? [])] });
   return { kernel, ...kernel.module(pksCore) };
 }
 

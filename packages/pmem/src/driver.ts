@@ -15,6 +15,7 @@ import {
 import { kmap } from '@pkslab/kmap';
 import {
   type DevAccess,
+  type Devres,
   MemoryType,
   memremap,
   type Pagemap,
@@ -61,6 +62,7 @@ export class PmemDriver {
   readonly #dax: Dax;
   readonly #access: DevAccess;
   readonly #pagemaps: Pagemaps;
+  readonly #devres: Devres;
   readonly #parts: PmemParts;
   readonly #used: Column;
   readonly #protects: boolean;
@@ -72,6 +74,7 @@ export class PmemDriver {
     this.#dax = kernel.module(dax);
     this.#access = kernel.module(memremap).access;
     this.#pagemaps = kernel.module(memremap).pagemaps;
+    this.#devres = kernel.module(memremap).devres;
     const badBlocks = new BadBlocks(kernel, PMEM_DEVICES_MAX);
     this.#parts = {
       machine,
@@ -108,8 +111,8 @@ export class PmemDriver {
    * device.pagemap.pkey; // => 1
    */
   attachDisk(request: AttachRequest): PmemDevice {
-    const { media, mode = 'fsdax' } = request;
-    const { nvdimm, queues } = this.#parts;
+    const { media } = request;
+    const { nvdimm } = this.#parts;
     if (media.size <= 0 || media.size % PAGE_SIZE !== 0) {
       throw new KernelError(
         EINVAL,
@@ -118,16 +121,31 @@ export class PmemDriver {
     }
     const physical = request.physical ?? nvdimm.nextFree();
     nvdimm.checkFree(physical, media.size);
-    this.#checkRoom();
-    const pagemap = this.#map(physical, media.size, mode);
     const id = this.#takeSlot();
-    nvdimm.plug(id, physical, media);
+    const device = this.#probe(id, physical, request);
+    if (!(device instanceof KernelError)) return device;
+    this.#devres.releaseAll(id);
+    throw device;
+  }
+
+  /** pmem_attach_disk; what it got before a step that fails is its caller's to release. */
+  #probe(id: number, physical: number, request: AttachRequest): PmemDevice | KernelError {
+    const { media, mode = 'fsdax' } = request;
+    this.#plug(id, physical, media);
+    const pagemap = this.#map(id, physical, media.size, mode);
+    if (pagemap instanceof KernelError) return pagemap;
+    const { queues } = this.#parts;
     const name = request.name ?? `pmem${id}`;
     const readOnly = request.readOnly ?? media.readOnly ?? false;
     const queue = queues.create(id);
     const identity = { id, name, size: media.size, physical, pagemap, readOnly, queue };
     const operations = this.#operations({ id, address: pagemap.address, pagemap }, identity);
-    const daxDevice = this.#dax.allocDax({ name, operations });
+    const daxDevice = this.#dax.tryAllocDax({ name, operations });
+    if (daxDevice instanceof KernelError) return daxDevice;
+    this.#devres.addAction(id, () => {
+      this.#dax.killDax(daxDevice);
+      this.#dax.putDax(daxDevice);
+    });
     if (pagemap.id >= 0) this.#dax.setPagemap(daxDevice, pagemap);
     const device = new PmemDevice(identity, daxDevice, this.#parts);
     this.#kernel.print(`${name}: detected capacity change from 0 to ${media.size}`);
@@ -143,49 +161,51 @@ export class PmemDriver {
     const { media, name = 'dax0.0' } = request;
     const physical = request.physical ?? this.#parts.nvdimm.nextFree();
     this.#parts.nvdimm.checkFree(physical, media.size);
-    this.#checkRoom();
     const alignment = request.alignment ?? LARGE_PAGE_SIZE;
-    const probe = { name, physical, size: media.size, alignment };
-    const device = devDaxProbe(this.#kernel, probe);
-    const id = this.#takeSlot();
-    this.#parts.nvdimm.plug(id, physical, media);
-    return device;
+    const device = this.#takeSlot();
+    this.#plug(device, physical, media);
+    return devDaxProbe(this.#kernel, { name, device, physical, size: media.size, alignment });
   }
 
   /** Unbinds a devdax namespace: waits for faults under way, unmaps, and takes the media away. May sleep. */
   detachDevDax(device: DevDax): void {
-    const { nvdimm } = this.#parts;
-    const id = nvdimm.slotAt(device.physical);
-    if (id < 0) return;
-    device.remove(this.#pagemaps);
-    nvdimm.drain(id);
-    nvdimm.flush(id);
-    nvdimm.unplug(id);
-    this.#used.set(id, 0);
+    if (this.#parts.nvdimm.slotAt(device.physical) >= 0) device.remove();
   }
 
-  /** Before anything is mapped: whether there is a slot at all. */
-  #checkRoom(): void {
-    for (let id = 0; id < PMEM_DEVICES_MAX; id++) if (this.#used.get(id) === 0) return;
+  /** The lowest free slot, which is the device's number for devres too. */
+  #takeSlot(): number {
+    for (let id = 0; id < PMEM_DEVICES_MAX; id++) {
+      if (this.#used.exchange(id, 1) !== 0) continue;
+      this.#devres.addAction(id, () => this.#used.set(id, 0));
+      return id;
+    }
     throw new KernelError(ENOSPC, `pmem: all ${PMEM_DEVICES_MAX} devices are in use`);
   }
 
-  #takeSlot(): number {
-    let id = 0;
-    while (this.#used.exchange(id, 1) !== 0) id = (id + 1) % PMEM_DEVICES_MAX;
-    return id;
+  /** The memory is there until the device is released; what was stored in it is on the media then. */
+  #plug(id: number, physical: number, media: Media): void {
+    const { nvdimm, badBlocks } = this.#parts;
+    nvdimm.plug(id, physical, media);
+    this.#devres.addAction(id, () => {
+      nvdimm.drain(id);
+      nvdimm.flush(id);
+      nvdimm.unplug(id);
+      badBlocks.reset(id);
+    });
   }
 
-  #map(physical: number, size: number, mode: NamespaceMode): Pagemap {
+  #map(id: number, physical: number, size: number, mode: NamespaceMode): Pagemap | KernelError {
     if (mode === 'raw') {
       // devm_memremap: the flag was set, but nothing looks at it here.
       const { mm } = this.#kernel;
       const address = mm.directAddress(physical);
       mm.map(address, physical, size, PAGE_KERNEL_PROT);
+      this.#devres.addAction(id, () => mm.unmap(address, size));
       return { id: -1, address, pkey: 0 };
     }
     const flags = this.#protects ? this.#pagemaps.protectionFlags : 0;
-    return this.#pagemaps.memremapPages({ physical, size, type: MemoryType.fsDax, flags });
+    const map = { physical, size, type: MemoryType.fsDax, flags };
+    return this.#devres.tryMemremapPages(id, map);
   }
 
   /** pmem_dax_ops */
@@ -217,23 +237,11 @@ export class PmemDriver {
   }
 
   #detach(device: PmemDevice, queue: number): void {
-    const { queues, nvdimm, badBlocks } = this.#parts;
+    const { queues } = this.#parts;
     if (!queues.setDying(device.id, queue)) return;
-    if (this.#detachOrder === 'unmapFirst') this.#unmap(device);
+    if (this.#detachOrder === 'unmapFirst') this.#kernel.mm.unmap(device.address, device.size);
     queues.waitUntilEmpty(device.id);
-    this.#dax.killDax(device.dax);
-    if (this.#detachOrder === 'drainFirst') this.#unmap(device);
-    nvdimm.drain(device.id);
-    nvdimm.flush(device.id);
-    nvdimm.unplug(device.id);
-    badBlocks.reset(device.id);
-    this.#dax.putDax(device.dax);
-    this.#used.set(device.id, 0);
-  }
-
-  #unmap(device: PmemDevice): void {
-    if (device.pagemap.id >= 0) this.#pagemaps.memunmapPages(device.pagemap);
-    else this.#kernel.mm.unmap(device.address, device.size);
+    this.#devres.releaseAll(device.id);
   }
 }
 

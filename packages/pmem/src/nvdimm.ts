@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The device under the driver: memory that appears at a physical address, and its flush hint.
 
-import { EBUSY, type Kernel, KernelError } from '@pkslab/kernel';
-import { CHUNK_SIZE, type Region } from '@pkslab/x86-cpu';
+import { EBUSY, EINVAL, type Kernel, KernelError } from '@pkslab/kernel';
+import { CHUNK_SIZE, LARGE_PAGE_SIZE, type Region } from '@pkslab/x86-cpu';
 import type { Media } from './media.ts';
 
 const Command = { plug: 0, flush: 1, drain: 2, discard: 3, unplug: 4, commands: 5 } as const;
@@ -55,9 +55,15 @@ export class Nvdimm {
     this.#give(id, Command.discard);
   }
 
-  /** @throws {KernelError} EBUSY if the range is not free. */
+  /** @throws {KernelError} EINVAL for a start off the 2 MiB boundary; EBUSY if the range is not free. */
   checkFree(physical: number, size: number): void {
     const { ramSize, regions } = this.#kernel.machine.memory;
+    if (physical % LARGE_PAGE_SIZE !== 0) {
+      throw new KernelError(
+        EINVAL,
+        `pmem: region 0x${physical.toString(16)}: give a multiple of 2 MiB, and of 128 MiB for struct pages`,
+      );
+    }
     if (physical < ramSize) {
       throw new KernelError(
         EBUSY,

@@ -71,7 +71,8 @@ describe('attachDisk', () => {
     ['media of no whole pages', { media: new MemoryMedia(5000) }, EINVAL],
     ['an address within RAM', { physical: 0 }, EBUSY],
     ['an address that is taken', { physical: 4 * GIB }, EBUSY],
-    ['an address off the 128 MiB boundary', { physical: 8 * GIB + MIB }, EINVAL],
+    ['an address off the 128 MiB boundary', { physical: 8 * GIB + 2 * MIB }, EINVAL],
+    ['an address off the 2 MiB boundary', { physical: 8 * GIB + MIB }, EINVAL],
   ])('refuses %s and leaves nothing behind', (_what, request, errno) => {
     const { kernel, driver } = rig();
     const media = memoryMedia(2 * MIB);
@@ -130,6 +131,47 @@ describe('dax operations', () => {
       core.readUnlock(id);
     });
     expect(device.badBlocks).toEqual([]);
+  });
+});
+
+describe('a probe whose later step fails', () => {
+  const operations = {
+    directAccess: () => -5,
+    copyFromIter: () => 0,
+    copyToIter: () => 0,
+    zeroPageRange: () => -5,
+  };
+
+  it.each(['attachDisk', 'attachDevDax'] as const)('%s leaves nothing behind', (attach) => {
+    const kernel = bootStack();
+    const driver = kernel.module(pmem);
+    const core = kernel.module(dax);
+    const { branch } = kernel.module(memremap).access;
+    const taken = kernel.call(() =>
+      Array.from({ length: 16 }, (_, i) => core.allocDax({ name: `other${i}`, operations })),
+    );
+    const attaching = (): unknown => {
+      const media = memoryMedia(4 * MIB);
+      return kernel.call(() => driver[attach]({ media }));
+    };
+    for (let i = 0; i < 17; i++) expect(attaching).toThrow('all 16 dax devices are in use');
+    expect(kernel.machine.memory.regions).toEqual([]);
+    expect(kernel.mm.lookup(kernel.mm.directAddress(4 * GIB)).present).toBe(false);
+    expect(branch.count.values[0]).toBe(0);
+    kernel.call(() => core.putDax(taken[0] as (typeof taken)[0]));
+    expect(attaching).not.toThrow();
+    expect(branch.count.values[0]).toBe(1);
+  });
+
+  it('gives the slot back where the range cannot be mapped', () => {
+    const kernel = bootStack();
+    const driver = kernel.module(pmem);
+    const alignment = 2 ** 30;
+    const failing = (): unknown =>
+      kernel.call(() => driver.attachDevDax({ media: memoryMedia(4 * MIB), alignment }));
+    for (let i = 0; i < 17; i++) expect(failing).toThrow('multiple of it');
+    expect(kernel.machine.memory.regions).toEqual([]);
+    expect(kernel.call(() => driver.attachDisk({ media: memoryMedia(4 * MIB) })).id).toBe(0);
   });
 });
 

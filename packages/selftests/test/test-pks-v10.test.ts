@@ -31,7 +31,7 @@ describe('test_pks of v10', () => {
   });
 
   it('has run_all with PKS_TEST_ALL_KEYS', () => {
-    const kernel = booted({ with: { PKS_TEST_ALL_KEYS: 'y' } });
+    const kernel = booted({ config: { PKS_TEST_ALL_KEYS: true } });
     expect(testPksV10(kernel, ['run_all']).lines).toEqual(['[RUN]\trun_all', '[OK]']);
   });
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The tests of V7 to V10, judged by nothing but what their userspace program prints.
 
-import type { Kernel } from '@pkslab/kernel';
+import type { ConfigRequest } from '@pkslab/kernel';
 import { type TestPksName, testPksV10 } from '../test-pks-v10.ts';
 import type { Bench, SelfTest } from './bench.ts';
 import { bootProgramme } from './programme-of.ts';
@@ -9,26 +9,33 @@ import { bootProgramme } from './programme-of.ts';
 const REWRITTEN = ['v7', 'v10'];
 
 /** Runs test_pks for one name; the kernel's log says what failed. */
-function runNamed(bench: Bench, name: TestPksName, options: { allKeys?: boolean } = {}): Kernel {
-  const kernel = bootProgramme(bench, REWRITTEN, {
-    with: options.allKeys === true ? { PKS_TEST_ALL_KEYS: 'y' } : {},
-  });
+function runNamed(bench: Bench, name: TestPksName, config: ConfigRequest): void {
+  const kernel = bootProgramme(bench, REWRITTEN, { config });
   kernel.printk.clear();
   const { lines } = testPksV10(kernel, [name]);
   bench.equal('test_pks', lines[0] ?? '', `[RUN]\t${name}`);
   const result = lines[1] ?? 'killed';
   if (result.startsWith('[SKIP]')) bench.skip(result);
   if (result !== '[OK]') bench.problems.push(`test_pks: ${result}`, ...kernel.dmesg);
-  return kernel;
 }
 
-function named(name: TestPksName, sentence: string): SelfTest {
+function named(
+  name: TestPksName,
+  sentence: string,
+  configOf: (bench: Bench) => ConfigRequest = () => ({}),
+): SelfTest {
   return {
     name: `test_pks-${name}`,
     sentence,
     origin: 'posted',
-    run: (bench) => void runNamed(bench, name),
+    run: (bench) => runNamed(bench, name, configOf(bench)),
   };
+}
+
+/** PKS_TEST_ALL_KEYS, which goes with no other consumer; V7 has neither it nor the test. */
+function allKeys({ request }: Bench): ConfigRequest {
+  if (request.revision !== 'v10') return {};
+  return { DEVMAP_ACCESS_PROTECTION: false, PKS_TEST_ALL_KEYS: true };
 }
 
 /** The process dies of a key fault that nobody expects, and the machine goes on. */
@@ -50,7 +57,11 @@ export const postedV10Tests: readonly SelfTest[] = [
   named('context_switch', 'A process has its rights back after another closed the same key.'),
   named('exception', 'A handler has rights of its own, and leaves those of the thread.'),
   named('exception_update', 'What a callback gives the faulting thread lasts.'),
-  named('run_all', 'The accesses with keys 1 to 15; only with PKS_TEST_ALL_KEYS.'),
+  named(
+    'run_all',
+    'The accesses with keys 1 to 15, in a kernel without another consumer.',
+    allKeys,
+  ),
   {
     name: 'test_pks-create_fault',
     sentence: 'A fault that nobody expects ends the process with PKRS in the log.',
