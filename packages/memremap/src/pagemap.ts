@@ -85,7 +85,7 @@ export class Pagemaps {
   readonly #lock: Mutex;
   readonly #dropKey: boolean;
   readonly #getsFirst: boolean;
-  readonly #refusesWithoutKey: boolean;
+  readonly #withoutKey: string;
   readonly #managedAlwaysPut: boolean;
   readonly #unmapWaits: boolean;
   readonly #flagAlways: boolean;
@@ -111,7 +111,7 @@ export class Pagemaps {
     this.#lock = kernel.mutex('memremap_lock');
     this.#getsFirst = kernel.choice('branchGet') === 'first';
     this.#dropKey = kernel.choice('mapKey') === 'dropped';
-    this.#refusesWithoutKey = kernel.choice('protectionUnavailable') === 'refused';
+    this.#withoutKey = kernel.choice('protectionUnavailable');
     this.#managedAlwaysPut = kernel.choice('managedPut') === 'always';
     this.#flagAlways = kernel.choice('protectionFlag') === 'always';
     this.#unmapWaits = kernel.choice('unmapWait') === 'waits';
@@ -137,11 +137,11 @@ export class Pagemaps {
    * kernel.mm.lookup(address).key; // => 1
    */
   memremapPages(request: PagemapRequest): Pagemap {
-    const early = this.#getsFirst ? this.#protectionGet(request.flags) : 0;
+    const early = this.#getsFirst ? this.#protectionGet(request) : 0;
     checkRequest(this.#kernel, request);
     this.#lock.lock();
     const id = this.#reserve(request);
-    const pkey = this.#getsFirst ? early : this.#protectionGet(request.flags);
+    const pkey = this.#getsFirst ? early : this.#protectionGet(request);
     const { physical, size, type } = request;
     const address = this.#kernel.mm.directAddress(physical);
     if (!this.#mapped(request, address, pkey)) {
@@ -241,15 +241,21 @@ export class Pagemaps {
   }
 
   /** dev_protection_enable_get: the key for a map's protection, 0 where it has none. */
-  #protectionGet(flags: number): number {
+  #protectionGet({ flags, physical, size }: PagemapRequest): number {
     if ((flags & PGMAP_PROT_ENABLED) === 0) return 0;
     const { pkey } = this.access;
-    if (pkey === PKEY_INVALID) {
-      if (!this.#refusesWithoutKey) return 0;
+    if (pkey !== PKEY_INVALID) {
+      this.#protectionUsers.get();
+      return pkey;
+    }
+    if (this.#withoutKey === 'refused') {
       throw new KernelError(EINVAL, 'memremap_pages: protection is asked for, and there is no key');
     }
-    this.#protectionUsers.get();
-    return pkey;
+    if (this.#withoutKey === 'reported') {
+      const range = `[mem 0x${physical.toString(16)}-0x${(physical + size - 1).toString(16)}]`;
+      this.#kernel.print(`memremap: ${range} is not protected: no protection key`);
+    }
+    return 0;
   }
 
   /** Takes the lowest free number for a range that overlaps no other. */
