@@ -30,6 +30,8 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 interface Served {
   readonly child: ChildProcess;
+  /** Everything on stderr so far. */
+  err(): string;
   /** Everything on stdout so far. */
   out(): string;
   end(signal: 'SIGINT' | 'SIGTERM'): Promise<number | null>;
@@ -41,9 +43,14 @@ async function serve(...options: string[]): Promise<Served> {
   child.stdout.setEncoding('utf8').on('data', (part: string) => {
     text += part;
   });
+  let errors = '';
+  child.stderr.setEncoding('utf8').on('data', (part: string) => {
+    errors += part;
+  });
   await once(child.stdout, 'data');
   return {
     child,
+    err: () => errors,
     out: () => text,
     async end(signal) {
       const closed = once(child, 'close') as Promise<[number | null]>;
@@ -85,6 +92,7 @@ it('says where it listens, keeps what was written, and leaves nothing after SIGT
       .every((byte) => byte === 1),
   ).toBe(true);
   expect(await server.end('SIGTERM')).toBe(0);
+  expect(server.err()).toContain('pmem0: protected with key 1\n');
   expect(server.out()).toContain('409600 written, 1 flushes, 0 errors');
   expect([existsSync(unix), existsSync(`${image}.lock`)]).toEqual([false, false]);
 });
@@ -111,4 +119,12 @@ it('stops every stray write that is not inside a window', async () => {
   const bytes = readFileSync(image);
   expect(bytes.subarray(0, 819_200).every((byte) => byte === 1)).toBe(true);
   expect(bytes.subarray(819_200).every((byte) => byte === 0)).toBe(true);
+});
+
+it('works without protection keys, and says that nothing is protected', async () => {
+  const server = await serve('--unix', unix, '--no-pks');
+  await writePages(unix, 10);
+  expect(await server.end('SIGTERM')).toBe(0);
+  expect(server.err()).toContain('pmem0: not protected: no protection key\n');
+  expect(server.out()).toContain('40960 written, 1 flushes, 0 errors');
 });

@@ -85,7 +85,7 @@ export class Pagemaps {
   readonly #lock: Mutex;
   readonly #dropKey: boolean;
   readonly #getsFirst: boolean;
-  readonly #refusesWithoutKey: boolean;
+  readonly #withoutKey: string;
   readonly #managedAlwaysPut: boolean;
   readonly #unmapWaits: boolean;
   readonly #flagAlways: boolean;
@@ -111,7 +111,7 @@ export class Pagemaps {
     this.#lock = kernel.mutex('memremap_lock');
     this.#getsFirst = kernel.choice('branchGet') === 'first';
     this.#dropKey = kernel.choice('mapKey') === 'dropped';
-    this.#refusesWithoutKey = kernel.choice('protectionUnavailable') === 'refused';
+    this.#withoutKey = kernel.choice('protectionUnavailable');
     this.#managedAlwaysPut = kernel.choice('managedPut') === 'always';
     this.#flagAlways = kernel.choice('protectionFlag') === 'always';
     this.#unmapWaits = kernel.choice('unmapWait') === 'waits';
@@ -144,7 +144,7 @@ export class Pagemaps {
 
   /** {@link memremapPages} with its error as a value (ERR_PTR), for who has something to give back then. */
   tryMemremapPages(request: PagemapRequest): Pagemap | KernelError {
-    const early = this.#getsFirst ? this.#protectionGet(request.flags) : 0;
+    const early = this.#getsFirst ? this.#protectionGet(request) : 0;
     const error = early < 0 ? noKey() : requestError(this.#kernel, request);
     if (error !== null) return error;
     this.#lock.lock();
@@ -156,7 +156,7 @@ export class Pagemaps {
   #tryMap(request: PagemapRequest, early: number): Pagemap | KernelError {
     const id = this.#reserve(request);
     if (id instanceof KernelError) return id;
-    const pkey = this.#getsFirst ? early : this.#protectionGet(request.flags);
+    const pkey = this.#getsFirst ? early : this.#protectionGet(request);
     const { physical, size, type } = request;
     const address = this.#kernel.mm.directAddress(physical);
     if (pkey < 0 || !this.#mapped(request, address, pkey)) {
@@ -255,14 +255,19 @@ export class Pagemaps {
   }
 
   /** dev_protection_enable_get: the key for a map's protection, 0 where it has none, −1 where it must have one. */
-  #protectionGet(flags: number): number {
+  #protectionGet({ flags, physical, size }: PagemapRequest): number {
     if ((flags & PGMAP_PROT_ENABLED) === 0) return 0;
     const { pkey } = this.access;
-    if (pkey === PKEY_INVALID) {
-      return this.#refusesWithoutKey ? -1 : 0;
+    if (pkey !== PKEY_INVALID) {
+      this.#protectionUsers.get();
+      return pkey;
     }
-    this.#protectionUsers.get();
-    return pkey;
+    if (this.#withoutKey === 'refused') return -1;
+    if (this.#withoutKey === 'reported') {
+      const range = `[mem 0x${physical.toString(16)}-0x${(physical + size - 1).toString(16)}]`;
+      this.#kernel.print(`memremap: ${range} is not protected: no protection key`);
+    }
+    return 0;
   }
 
   /** Takes the lowest free number for a range that overlaps no other. */

@@ -151,6 +151,18 @@ describe('protection that is asked for and cannot be had', () => {
     expect(outcome({})).toBe(0);
   });
 
+  it('is told by reference for each map that lacks it, and by no posted revision', () => {
+    const lines = (options: BootOptions): readonly string[] => {
+      const stack = withDevice({ ...options, features: { pks: false } });
+      attach(stack, MIB);
+      return reported(stack.kernel).filter((line) => line.startsWith('memremap:'));
+    };
+    const line = 'memremap: [mem 0x100000000-0x1000fffff] is not protected: no protection key';
+    expect(lines({})).toEqual([line]);
+    expect([lines({ revision: 'rfc-v2' }), lines({ revision: 'rfc-v3' })]).toEqual([[], []]);
+    expect(lines({ with: { protectionUnavailable: 'unprotected' } })).toEqual([]);
+  });
+
   it('is not asked for from V7 on: drivers look whether it is available', () => {
     const flags = (options: BootOptions): number =>
       withDevice({ ...options, features: { pks: false } }).pagemaps.protectionFlags;

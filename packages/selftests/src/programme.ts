@@ -9,6 +9,7 @@ import {
 } from '@pkslab/kernel';
 import { Bench, programmeModules, type SelfTest, TestSkipped } from './programme/bench.ts';
 import { cpuTests } from './programme/cpus.ts';
+import { deviceUserTests } from './programme/device-users.ts';
 import { deviceTests } from './programme/devices.ts';
 import { entryTests } from './programme/entries.ts';
 import { postedTests } from './programme/posted.ts';
@@ -25,6 +26,7 @@ export const programme: readonly SelfTest[] = Object.freeze([
   ...entryTests,
   ...cpuTests,
   ...deviceTests,
+  ...deviceUserTests,
 ]);
 
 /** What came of a test. */

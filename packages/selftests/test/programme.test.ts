@@ -106,6 +106,9 @@ describe('the programme', () => {
       'device-section-interrupted',
       'section-over-attach',
       'pmem-interrupted',
+      'devdax-unbind',
+      'fsdax-writeback',
+      'writecache',
     ]);
   });
 

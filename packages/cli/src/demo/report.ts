@@ -70,7 +70,10 @@ function phaseLines({ result, difference, seconds }: PhaseOutcome): string[] {
   const { failedTransactions, rows, bytesWritten, integrityCheck, contentOk } = result;
   const failed = failedTransactions > 0 ? `, ${failedTransactions} failed` : '';
   const mib = (bytesWritten / 2 ** 20).toFixed(1);
+  const key =
+    result.pkey === 0 ? 'not protected: no protection key' : `protected with key ${result.pkey}`;
   return [
+    `  pmem0 is ${key}`,
     ...strayTable(result.strays, result.protected),
     `  ${result.transactions} transactions${failed}, ${rows} rows, ${mib} MiB written, ${seconds.toFixed(1)} s`,
     `  PRAGMA integrity_check: ${integrityCheck}; every row as it should be: ${contentOk ? 'yes' : 'no'}`,

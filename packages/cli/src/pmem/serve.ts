@@ -24,7 +24,7 @@ import {
 const spec = {
   name: 'pmem serve',
   summary: `Serves an image over NBD: every request goes through the pmem driver, with the device's memory under a
-protection key. The first line of stdout is the address; it is on the loopback interface.`,
+protection key. The first line of stdout is the address; it is on the loopback interface. Stderr says which key it is.`,
   positionals: [{ name: 'IMAGE', help: 'The image of the device' }],
   options: {
     unix: { type: 'string', value: 'PATH', help: 'Listen on a unix socket' },
@@ -48,6 +48,10 @@ protection key. The first line of stdout is the address; it is on the loopback i
       help: 'Run the buggy driver beside the clients: stray writes a second, while there are requests',
       min: 1,
       max: 1_000_000,
+    },
+    'no-pks': {
+      type: 'boolean',
+      help: 'A processor without protection keys: the device works, and nothing is protected',
     },
     'pmem-limit': {
       type: 'size',
@@ -91,6 +95,7 @@ async function serveMedia(
   const stack = bootStack({
     cpus: 2,
     revision: options.revision as RevisionName,
+    features: { pks: !options['no-pks'] },
     pmem: [{ media, readOnly: options['read-only'] }],
   });
   const { kernel, devices } = stack;
@@ -106,6 +111,7 @@ async function serveMedia(
   });
   const end = ending();
   io.stdout(`${server.uri}\n`);
+  io.stderr(`${device.name}: ${protectionOf(device)}\n`);
   const signal = await end.signal;
   io.stderr(`${signal}: answering what has arrived\n`);
   await server.close();
@@ -118,6 +124,10 @@ async function serveMedia(
   );
   if (reached > 0) return 1;
   return signal === 'SIGINT' ? 130 : 0;
+}
+
+function protectionOf({ pagemap: { pkey } }: PmemDevice): string {
+  return pkey === 0 ? 'not protected: no protection key' : `protected with key ${pkey}`;
 }
 
 function addressOf({ unix, port }: Options): NbdServerOptions {

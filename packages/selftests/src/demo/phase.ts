@@ -102,6 +102,7 @@ class Phase {
     this.#guest.detach();
     return {
       protected: this.#options.protected,
+      pkey: this.#guest.device.pagemap.pkey,
       ...this.#saboteur.result(),
       transactions: this.#transactions,
       failedTransactions: this.#failed,

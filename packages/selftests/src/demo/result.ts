@@ -8,6 +8,8 @@ import type { ImageDifference } from './write-log.ts';
 /** One run: with protection or without. */
 export interface PhaseResult {
   readonly protected: boolean;
+  /** The key of the device's memory; 0 where nothing protects it. */
+  readonly pkey: number;
   readonly strays: Readonly<Record<StrayContext, Readonly<StrayCounts>>>;
   /** Stray stores that changed memory outside the canary. */
   readonly landed: readonly LandedStray[];
