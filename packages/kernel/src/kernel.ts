@@ -91,6 +91,8 @@ export class Kernel {
   readonly moduleNames: readonly string[];
   /** Reported defects that the loaded modules know how to repair. */
   readonly repairs: readonly string[];
+  /** C names of the functions of the loaded modules. */
+  readonly symbols: SymbolNames;
   /** Every design choice of this boot, by name. */
   readonly choices: Choices;
   /** IS_ENABLED(CONFIG_…) of this boot. */
@@ -138,7 +140,8 @@ export class Kernel {
     const { rcu, sched, mm, printk } = this;
     this.entry = new Entry({ machine, preempt, sched, tasks, rcu, slots, choices }, this.softirq);
     const policy: OopsPolicy = { panicOnOops: false, panicOnWarn: false, ...options.policy };
-    const symbols = symbolsOf(modules, this.choices);
+    this.symbols = symbolsOf(modules, this.choices);
+    const { symbols } = this;
     this.oops = new Oops({ machine, printk, preempt, tasks, sched, slots, mm, policy, symbols });
     this.sched.scheduleBug = (count) => this.#scheduleBug(count);
     const { entry, oops } = this;
