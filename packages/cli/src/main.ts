@@ -21,6 +21,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'Run scenarios under every interleaving and print the shortest one that breaks them',
     load: async () => (await import('./commands/explore.ts')).explore,
   },
+  replay: {
+    summary: 'Run a trace that explore saved again, step by step or on another kernel',
+    load: async () => (await import('./commands/replay.ts')).replay,
+  },
   scenarios: {
     summary: 'List the scenarios that explore searches',
     load: async () => (await import('./commands/scenarios.ts')).scenarios,

@@ -37,7 +37,7 @@ const slices: readonly ChoiceSlice[] = [kernelChoices, ...stackModules];
 
 /** Every repair and sabotage that a module of the stack knows. */
 const repairNames = namesOf((slice) => slice.repairs);
-const sabotageNames = namesOf((slice) => slice.sabotages ?? {});
+export const sabotageNames: readonly string[] = namesOf((slice) => slice.sabotages ?? {});
 
 /**
  * The kernel that the options ask for.

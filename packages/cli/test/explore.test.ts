@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { pkslab, startPkslab } from './pkslab.ts';
+import { pkslab, startPkslab, temporaryFolder } from './pkslab.ts';
 
 const KEYS = [
   'scenario',
@@ -65,6 +66,38 @@ describe('pkslab explore', () => {
     expect(out).toContain('preempt-in-section on reference with schedHook=xtraOnly: violated');
   });
 
+  it('searches by another strategy, and says so', async () => {
+    const args = ['nmi-in-section', '--revision', 'rfc-v2'];
+    const random = await pkslab('explore', ...args, '--strategy', 'random', '--seed', '3');
+    expect(random.out).toMatch(/^nmi-in-section on rfc-v2: violated by random /);
+    expect(random.out).toContain('; others may have fewer');
+    const { out } = await pkslab('explore', ...args, '--strategy', 'stateful', '--json');
+    expect(JSON.parse(out)).toMatchObject([{ strategy: 'stateful', minimal: { events: false } }]);
+    const fewest = await pkslab('explore', ...args, '--exact', '--json');
+    expect(JSON.parse(fewest.out)).toMatchObject([
+      { strategy: 'exhaustive', collisionOdds: 0, minimal: { events: true, operations: true } },
+    ]);
+  });
+
+  it('goes on from a saved trace', async () => {
+    const file = join(temporaryFolder(), 'nmi.json');
+    await pkslab('explore', 'nmi-in-section', '--revision', 'rfc-v2', '--trace', file);
+    const guided = ['--strategy', 'guided', '--guide', file, '--nmi', '2', '--json'];
+    const { status, out } = await pkslab('explore', 'nmi-in-section', ...guided);
+    expect(status).toBe(0);
+    expect(JSON.parse(out)).toMatchObject([{ strategy: 'guided', verdict: 'holds' }]);
+  });
+
+  it('takes machine checks, migrations, and where events are delivered', async () => {
+    const events = ['--machine-check', '1', '--migrate', '1', '--deliver', 'conflict'];
+    const args = ['nmi-in-section', '--nmi', '0', ...events, '--json'];
+    const [result] = JSON.parse((await pkslab('explore', ...args)).out) as object[];
+    expect(result).toMatchObject({
+      deliver: 'conflict',
+      bound: { nmi: 0, machineCheck: 1, migrate: 1 },
+    });
+  });
+
   it('takes a number of CPUs where the scenario has it', async () => {
     const { out } = await pkslab('explore', 'preempt-in-section', '--cpus', '2', '--json');
     expect(JSON.parse(out)).toMatchObject([{ verdict: 'holds', bound: { cpus: 2 } }]);
@@ -99,6 +132,9 @@ describe('pkslab explore', () => {
     [['irq-in-section', '--revision', 'v9'], '--revision v9: there is reference, rfc-v2'],
     [['irq-in-section', '--irk', '1'], 'Did you mean --irq?'],
     [[], 'name a scenario, or say --all'],
+    [['irq-in-section', '--strategy', 'depth'], '--strategy depth: there is exhaustive'],
+    [['irq-in-section', '--strategy', 'guided'], '--guide FILE belong together'],
+    [['irq-in-section', '--guide', 'x.json'], '--guide FILE belong together'],
   ])('exits with 2 and says what to do: %j', async (args, message) => {
     const { status, out, err } = await pkslab('explore', ...args);
     expect(status).toBe(2);

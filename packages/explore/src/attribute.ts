@@ -1,41 +1,129 @@
 // SPDX-License-Identifier: MIT
-// Attribution: the one repair with which the same events break nothing.
+// Attribution: the repair, or the design choice, with which the same events break nothing.
 
-import type { RevisionRequest } from '@pkslab/kernel';
+import { type Kernel, KernelError, type RevisionRequest } from '@pkslab/kernel';
 import type { Budget } from './budget.ts';
-import { guideOf, openBudget, runGuided } from './guide.ts';
+import type { Violation } from './checker.ts';
+import { type Guide, openBudget, patience, runGuided } from './guide.ts';
 import type { Scenario } from './scenario.ts';
-import type { SearchResult } from './search.ts';
 import { System } from './system.ts';
 
+/** What has to be changed in a kernel for the same events to do no harm. */
+export interface Attribution {
+  /** Repairs (`D-01`) and choices as `reference` makes them (`schedHook=switchEnd`), all needed together. */
+  readonly changes: readonly string[];
+  /** False where something else breaks then: a second defect stands behind the first. */
+  readonly complete: boolean;
+  /** The first change with which, by itself, they no longer break the same invariant. */
+  readonly single: string | null;
+}
+
+/** A violation to be attributed. */
+export interface Finding {
+  readonly scenario: Scenario;
+  readonly request: RevisionRequest;
+  readonly budget: Budget;
+  readonly guide: Guide;
+  /** Of the schedule that the guide is to. */
+  readonly steps: number;
+  readonly violation: Violation;
+}
+
+const REFERENCE: RevisionRequest = { revision: 'reference', repairs: [], sabotages: [], with: {} };
+
+/** Pairs of changes that are tried at most. */
+const PAIRS_MAX = 150;
+
+/** A change of the kernel that may end a violation. */
+interface Candidate {
+  readonly name: string;
+  applyTo(request: RevisionRequest): RevisionRequest;
+}
+
+type Effect = 'none' | 'partial' | 'complete';
+
 /**
- * The first candidate repair under which the schedule's events do no harm; where there is none, the first under
- * which they no longer break the same invariant (a second defect may stand behind the first).
+ * The first single repair under which the schedule's events do no harm; else the first single choice; else the
+ * first two changes together; else the single change with which they no longer break the same invariant.
+ *
+ * @param candidates repairs to try; default those that the kernel's modules know, and every choice that
+ * `reference` makes otherwise
  */
 export function attribute(
-  scenario: Scenario,
-  request: RevisionRequest,
-  budget: Budget,
-  result: SearchResult,
-  candidates: readonly string[] | undefined,
-): string | null {
-  const original = new System(scenario.setup(request));
-  openBudget(original, budget);
-  const guide = guideOf(original, result.schedule);
-  original.release();
-  const known = candidates ?? original.kernel.repairs;
-  let partial: string | null = null;
-  for (const repair of known) {
-    if (request.repairs.includes(repair)) continue;
-    const repaired = { ...request, repairs: [...request.repairs, repair] };
-    const system = new System(scenario.setup(repaired));
-    openBudget(system, budget);
-    const end = runGuided(system, guide);
-    system.release();
-    if (end === 'ended') return repair;
-    if (end === 'violated' && system.checker.violation?.invariant !== result.violation?.invariant) {
-      partial ??= repair;
-    }
+  finding: Finding,
+  kernel: Kernel,
+  candidates?: readonly string[],
+): Attribution | null {
+  const repairs = (candidates ?? kernel.repairs)
+    .filter((id) => !finding.request.repairs.includes(id))
+    .map(repair);
+  const choices = candidates === undefined ? otherChoices(finding.scenario, kernel) : [];
+  const singles = [...repairs, ...choices];
+  const partial: Candidate[] = [];
+  for (const candidate of singles) {
+    const effect = effectOf(finding, [candidate]);
+    const { name } = candidate;
+    if (effect === 'complete') return { changes: [name], complete: true, single: name };
+    if (effect === 'partial') partial.push(candidate);
   }
-  return partial;
+  const single = partial[0]?.name ?? null;
+  const pair = pairFor(finding, singles, partial);
+  if (pair !== null) return { changes: pair.map(({ name }) => name), complete: true, single };
+  return single === null ? null : { changes: [single], complete: false, single };
+}
+
+/** Two changes that end it together: those that change something by themselves are tried first. */
+function pairFor(
+  finding: Finding,
+  singles: readonly Candidate[],
+  partial: readonly Candidate[],
+): readonly Candidate[] | null {
+  const others = singles.filter((one) => !partial.includes(one));
+  const ordered = [...partial, ...others];
+  const pairs = ordered.flatMap((one, i) => ordered.slice(i + 1).map((two) => [one, two]));
+  for (const pair of pairs.slice(0, PAIRS_MAX)) {
+    if (effectOf(finding, pair) === 'complete') return pair;
+  }
+  return null;
+}
+
+function effectOf(finding: Finding, changes: readonly Candidate[]): Effect {
+  const { scenario, request, budget, guide, steps, violation } = finding;
+  const changed = changes.reduce((before, change) => change.applyTo(before), request);
+  const system = systemFor(scenario, changed);
+  if (system === null) return 'none';
+  openBudget(system, budget);
+  const end = runGuided(system, guide, patience(steps));
+  const broken = system.checker.violation?.invariant;
+  system.release();
+  if (end === 'ended') return 'complete';
+  return end === 'violated' && broken !== violation.invariant ? 'partial' : 'none';
+}
+
+/** Null where a scenario cannot be set up so: not every choice goes with every other. */
+function systemFor(scenario: Scenario, request: RevisionRequest): System | null {
+  try {
+    return new System(scenario.setup(request));
+  } catch (error) {
+    if (error instanceof KernelError) return null;
+    throw error;
+  }
+}
+
+function repair(id: string): Candidate {
+  return {
+    name: id,
+    applyTo: (request) => ({ ...request, repairs: [...request.repairs, id] }),
+  };
+}
+
+/** Every choice that `reference` makes otherwise, made as there. */
+function otherChoices(scenario: Scenario, { choices }: Kernel): Candidate[] {
+  const { kernel } = scenario.setup(REFERENCE);
+  return Object.entries(kernel.choices)
+    .filter(([name, value]) => choices[name] !== value)
+    .map(([name, value]) => ({
+      name: `${name}=${value}`,
+      applyTo: (request) => ({ ...request, with: { ...request.with, [name]: value } }),
+    }));
 }

@@ -68,6 +68,7 @@ export class ExhaustiveSearch {
   private steps = 0;
   private events = 0;
   private stopped = false;
+  private shortest = false;
   private found: Found | null = null;
   /** Steps that a schedule may have. */
   private maxDepth = Number.POSITIVE_INFINITY;
@@ -131,6 +132,7 @@ export class ExhaustiveSearch {
       events: found === null ? this.events : eventsIn(schedule),
       executions: this.executions,
       states: this.states,
+      shortest: this.shortest,
     };
   }
 
@@ -146,6 +148,7 @@ export class ExhaustiveSearch {
     this.maxDepth = first.schedule.length - 1;
     this.ample = null;
     this.search(budget, start);
+    this.shortest = !this.stopped && this.executions < SHORTENING_EXECUTIONS;
     this.stopped = false;
   }
 

@@ -2,10 +2,17 @@
 // explore(): a scenario on a revision, searched, and the verdict explained.
 
 import { type RevisionName, type RevisionRequest, revisionNames } from '@pkslab/kernel';
-import { attribute } from './attribute.ts';
 import { type Budget, type WholeBudget, wholeBudget } from './budget.ts';
 import { Conflicts } from './conflict.ts';
 import { Coverage, type UndeliveredPair } from './coverage.ts';
+import {
+  type ExplainedViolation,
+  type Explanation,
+  explain,
+  explanationText,
+} from './explanation.ts';
+import type { Recording } from './recording.ts';
+import type { SavedTrace } from './saved-trace.ts';
 import { type Deliver, onCpus, type Scenario } from './scenario.ts';
 import type { Limits, Progress, SearchResult } from './search.ts';
 import { runStrategy, type Strategy, type StrategyOptions } from './strategy.ts';
@@ -49,12 +56,14 @@ export interface Exploration {
   /** Id of the violated invariant, and what was wrong. */
   readonly invariant: string | null;
   readonly message: string | null;
-  /** The repair with which the same events break nothing. */
+  /** The one repair or choice with which the same events break nothing, or at least not this invariant. */
   readonly attributedTo: string | null;
   /** Events in the schedule; for `holds`, the budget that was searched. */
   readonly events: number;
   /** Operations in the schedule. */
   readonly operations: number;
+  /** Whether no schedule that violates has fewer events, or as many and fewer operations; null unless violated. */
+  readonly minimal: { readonly events: boolean; readonly operations: boolean } | null;
   readonly executions: number;
   readonly states: number;
   readonly seconds: number;
@@ -73,8 +82,13 @@ export interface Exploration {
   readonly undelivered: readonly UndeliveredPair[];
   /** Windows of the kernel's code in which invariants were not checked. */
   readonly suspended: readonly Suspension[];
-  /** The schedule in lanes, and the backtrace; empty unless violated. */
+  /** Why the schedule violates; null unless violated. */
+  readonly explanation: Explanation | null;
+  /** The schedule in lanes, the backtrace, and the explanation; empty unless violated. */
   readonly trace: string;
+  /** The same as data, and to be kept; null unless violated. */
+  readonly recording: Recording | null;
+  readonly saved: SavedTrace | null;
 }
 
 /**
@@ -87,12 +101,7 @@ export interface Exploration {
  */
 export function explore(wanted: Scenario, options: ExploreOptions = {}): Exploration {
   const scenario = onCpus(wanted, options.cpus);
-  const request: RevisionRequest = {
-    revision: options.revision ?? (revisionNames[0] as RevisionName),
-    repairs: options.repairs ?? [],
-    sabotages: options.sabotages ?? [],
-    with: options.with ?? {},
-  };
+  const request = requestOf(options);
   const budget: Budget = { ...scenario.budget, ...options.budget };
   const seconds = stopwatch(options);
   const setup = scenario.setup(request);
@@ -110,21 +119,17 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
   const { maxStates } = limits;
   system.release();
   const elapsed = seconds();
-  const violated = result.violation !== null;
+  const explained =
+    result.violation === null
+      ? null
+      : explain(scenario, request, budget, result, options.candidates);
   return {
     scenario: scenario.name,
-    revision: request.revision,
-    repairs: request.repairs,
-    sabotages: request.sabotages,
-    with: request.with,
+    ...request,
     verdict: result.verdict,
-    invariant: result.violation?.invariant ?? null,
-    message: result.violation?.message ?? null,
-    attributedTo: violated
-      ? attribute(scenario, request, budget, result, options.candidates)
-      : null,
     events: result.events,
-    operations: result.schedule.length - (violated ? result.events : 0),
+    operations: result.schedule.filter(({ event }) => event === null).length,
+    minimal: minimalOf(result, strategy),
     executions: result.executions,
     states: result.states,
     seconds: elapsed,
@@ -136,7 +141,55 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
     sitesReached: coverage.sitesReached.length,
     undelivered: coverage.undelivered,
     suspended: suspensions(system, setup.invariants, coverage.sites),
-    trace: violated ? traceText(scenario, request, budget, result) : '',
+    ...(explained === null ? NO_VIOLATION : violationOf(explained)),
+  };
+}
+
+function requestOf({
+  revision,
+  repairs,
+  sabotages,
+  with: choices,
+}: ExploreOptions): RevisionRequest {
+  return {
+    revision: revision ?? (revisionNames[0] as RevisionName),
+    repairs: repairs ?? [],
+    sabotages: sabotages ?? [],
+    with: choices ?? {},
+  };
+}
+
+/** Only a search by the number of events, smallest first, finds the fewest. */
+function minimalOf(result: SearchResult, strategy: Strategy): Exploration['minimal'] {
+  if (result.violation === null) return null;
+  const events = strategy === 'exhaustive';
+  return { events, operations: events && result.shortest === true };
+}
+
+/** What an exploration says of its violation. */
+type ViolationPart = Pick<
+  Exploration,
+  'invariant' | 'message' | 'attributedTo' | 'explanation' | 'trace' | 'recording' | 'saved'
+>;
+
+const NO_VIOLATION: ViolationPart = {
+  invariant: null,
+  message: null,
+  attributedTo: null,
+  explanation: null,
+  trace: '',
+  recording: null,
+  saved: null,
+};
+
+function violationOf({ recording, saved, explanation }: ExplainedViolation): ViolationPart {
+  return {
+    ...saved.violation,
+    attributedTo: explanation.attribution?.single ?? null,
+    explanation,
+    trace: `${traceText(recording)}${explanationText(saved.violation, explanation)}\n`,
+    recording,
+    saved,
   };
 }
 

@@ -3,13 +3,24 @@
 
 import type { Action } from './actions.ts';
 import { type Budget, totalEvents } from './budget.ts';
+import { operationName } from './operation-text.ts';
 import type { System } from './system.ts';
 
-/** Something that a schedule does beside going on: by where it happened, not by step number. */
-interface GuidePoint {
-  readonly cpu: number;
+/** A place in the kernel's code, and which time a CPU comes there. */
+interface Place {
+  /** The kind of routine: a task's call, an entry by its vector. */
+  readonly routine: string;
+  /** The kernel's function, as the host names it. */
   readonly site: string;
+  /** The operation that is next there. */
+  readonly operation: string;
+  /** How often the CPU has done it before. */
   readonly occurrence: number;
+}
+
+/** Something that a schedule does beside going on: by where it happened, not by step number. */
+export interface GuidePoint extends Place {
+  readonly cpu: number;
   /** An event that is delivered there; null for an alternative, or for a change of CPU. */
   readonly event: Action['event'];
   readonly choice: number;
@@ -26,9 +37,19 @@ export interface Guide {
 /** Steps after which a guided run counts as lost. */
 const MAX_STEPS = 100_000;
 
+/** Steps that a schedule like one of so many may take: a run that goes round for ever is soon given up. */
+export function patience(steps: number): number {
+  return 2 * steps + 1000;
+}
+
 /** Sets a system's budget to what a replay needs. */
 export function openBudget(system: System, budget: Budget): void {
   system.enabled.setBudget(budget, totalEvents(budget, system.machine.cpus.length));
+}
+
+/** Whoever makes the steps: the system itself, or something that notes them. */
+interface Performer {
+  perform(action: Action): void;
 }
 
 class Occurrences {
@@ -39,41 +60,57 @@ class Occurrences {
     this.#system = system;
   }
 
-  /** The site that a CPU is at, and how often it has stepped from there. */
-  at(cpu: number): { site: string; occurrence: number } {
+  /** The place that a CPU is at. */
+  at(cpu: number): Place {
     const node = this.#system.nodeOf(cpu);
     const routine = node.routine.key.split(':', 2).join(':');
-    const site = `${routine} ${this.#system.tries.siteName(node)} ${node.kind}`;
-    return { site, occurrence: this.#counts.get(`${cpu} ${site}`) ?? 0 };
+    // Without the line: a trace still fits where the code around it has changed.
+    const [, name = ''] = this.#system.tries.siteName(node).split(' ');
+    const site = name.replace(/:\d+$/, '').replace(/^\w+\./, '');
+    const operation = operationName(this.#system.machine, node);
+    const occurrence = this.#counts.get(`${cpu} ${routine} ${site} ${operation}`) ?? 0;
+    return { routine, site, operation, occurrence };
   }
 
-  perform(action: Action): void {
-    if (action.event === null) {
-      const { site, occurrence } = this.at(action.cpu);
-      this.#counts.set(`${action.cpu} ${site}`, occurrence + 1);
-    }
-    this.#system.perform(action);
+  /** A CPU is about to go on from where it is. */
+  note({ cpu, event }: Action): void {
+    if (event !== null) return;
+    const { routine, site, operation, occurrence } = this.at(cpu);
+    this.#counts.set(`${cpu} ${routine} ${site} ${operation}`, occurrence + 1);
   }
 }
 
+/** A guide to one schedule: `indices` says at which of its steps each point stands. */
+export interface ScheduleGuide extends Guide {
+  readonly indices: readonly number[];
+}
+
 /** Performs a schedule and notes where it did something beside going on. */
-export function guideOf(system: System, schedule: readonly Action[]): Guide {
+export function guideOf(
+  system: System,
+  schedule: readonly Action[],
+  performer: Performer = system,
+): ScheduleGuide {
   const occurrences = new Occurrences(system);
   const points: GuidePoint[] = [];
+  const indices: number[] = [];
   const start = schedule[0]?.cpu ?? 0;
   let running = start;
-  for (const action of schedule) {
+  for (const [i, action] of schedule.entries()) {
     if (action.cpu !== running) {
       const at = occurrences.at(running);
       points.push({ cpu: running, ...at, event: null, choice: 0, to: action.cpu });
+      indices.push(i);
       running = action.cpu;
     }
     if (action.event !== null || action.choice !== stepsOf(system, action.cpu)[0]?.choice) {
       points.push({ ...action, ...occurrences.at(action.cpu), to: action.cpu });
+      indices.push(i);
     }
-    occurrences.perform(action);
+    occurrences.note(action);
+    performer.perform(action);
   }
-  return { start, points };
+  return { start, points, indices };
 }
 
 /** What a CPU can do without an event: its next operation, in each of its alternatives. */
@@ -84,47 +121,72 @@ function stepsOf(system: System, cpu: number): Action[] {
 export type GuidedEnd = 'ended' | 'violated' | 'diverged';
 
 /** Runs a system to its end with the events of a guide; `diverged` if one of them never came up. */
-export function runGuided(system: System, guide: Guide): GuidedEnd {
-  const run = new GuidedRun(system, guide);
-  if (system.checker.violation !== null) return 'violated';
-  for (let step = 0; step < MAX_STEPS; step++) {
-    const action = run.next();
-    if (action === null) return endOf(system, run.missed);
-    run.perform(action);
-    if (system.checker.violation !== null) return 'violated';
-  }
-  return 'diverged';
+export function runGuided(system: System, guide: Guide, most: number = MAX_STEPS): GuidedEnd {
+  return new GuidedRun(system, guide).toEnd(most);
 }
 
-function endOf(system: System, missed: boolean): GuidedEnd {
-  if (!system.ended) return 'violated';
-  system.checker.end();
-  if (system.checker.violation !== null) return 'violated';
-  return missed ? 'diverged' : 'ended';
-}
-
-class GuidedRun {
+/** A guided run, step by step. */
+export class GuidedRun {
   readonly #system: System;
+  readonly #performer: Performer;
   readonly #occurrences: Occurrences;
   readonly #left: GuidePoint[];
   #running: number;
-  #passed = false;
+  /** An event that did not find its place before the change of CPU behind it. */
+  #passed: GuidePoint | null = null;
 
-  constructor(system: System, { start, points }: Guide) {
+  constructor(system: System, { start, points }: Guide, performer: Performer = system) {
     this.#system = system;
+    this.#performer = performer;
     this.#occurrences = new Occurrences(system);
     this.#left = [...points];
     this.#running = start;
   }
 
-  /** Whether an event did not find its place. */
-  get missed(): boolean {
-    return this.#passed || this.#left.some(({ event }) => event !== null);
+  /** The first event that did not find its place. */
+  get missed(): GuidePoint | null {
+    return this.#passed ?? this.#left.find(({ event }) => event !== null) ?? null;
+  }
+
+  get isViolated(): boolean {
+    return this.#system.checker.violation !== null;
+  }
+
+  /** Points that have not come up. */
+  get left(): readonly GuidePoint[] {
+    return this.#left;
+  }
+
+  /** Makes every step that is left, `most` of them. */
+  toEnd(most: number = MAX_STEPS): GuidedEnd {
+    if (this.isViolated) return 'violated';
+    for (let step = 0; step < most; step++) {
+      const action = this.next();
+      if (action === null) return this.end();
+      this.perform(action);
+      if (this.isViolated) return 'violated';
+    }
+    return 'diverged';
+  }
+
+  /** What the end of a run comes to, once there is no next step. */
+  end(): GuidedEnd {
+    const { checker, ended } = this.#system;
+    if (ended) checker.end();
+    else checker.violate('I16', 'deadlock: no task can run, and some have not ended');
+    if (checker.violation !== null) return 'violated';
+    return this.missed === null ? 'ended' : 'diverged';
   }
 
   perform(action: Action): void {
     this.#running = action.cpu;
-    this.#occurrences.perform(action);
+    this.#occurrences.note(action);
+    this.#performer.perform(action);
+  }
+
+  /** Lets another CPU go on. */
+  switchTo(cpu: number): void {
+    this.#running = cpu;
   }
 
   /** What to do next; null at the end. */
@@ -134,7 +196,7 @@ class GuidedRun {
       const [point] = this.#left.splice(at, 1) as [GuidePoint];
       if (!isSwitch(point)) return chosen(possible, point) ?? null;
       // What should have come before the change of CPU did not.
-      this.#passed ||= this.#left.splice(0, at).some(({ event }) => event !== null);
+      this.#passed ??= this.#left.splice(0, at).find(({ event }) => event !== null) ?? null;
       this.#running = point.to;
     }
     const steps = possible.filter(({ event }) => event === null);
@@ -143,16 +205,20 @@ class GuidedRun {
 
   /** The point that the running CPU is at: none behind the next change of CPU. */
   #find(possible: readonly Action[]): number {
-    const { site, occurrence } = this.#occurrences.at(this.#running);
+    const here = this.#occurrences.at(this.#running);
     for (const [i, point] of this.#left.entries()) {
-      const here = point.cpu === this.#running && point.site === site;
-      if (here && point.occurrence === occurrence) {
+      if (point.cpu === this.#running && isPlace(point, here)) {
         if (isSwitch(point) || chosen(possible, point) !== undefined) return i;
       }
       if (isSwitch(point)) break;
     }
     return -1;
   }
+}
+
+function isPlace(point: GuidePoint, { routine, site, operation, occurrence }: Place): boolean {
+  if (point.routine !== routine || point.site !== site) return false;
+  return point.operation === operation && point.occurrence === occurrence;
 }
 
 function isSwitch(point: GuidePoint): boolean {

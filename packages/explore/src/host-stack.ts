@@ -1,11 +1,25 @@
 // SPDX-License-Identifier: MIT
 // The simulated kernel's functions in a stack of the host.
 
+import { kernelFrames, type SymbolNames } from '@pkslab/kernel';
+
 /** Classes by which code reaches the machine, and what runs routines: no functions of the kernel. */
 const MACHINERY =
   /^(Tries|\w*Column|PerCpu|MarkWindow|Machine\w*|Recorder|Runner)\.|^(learn|run)\b|^(new|Object|Array|hostStack)\b/;
 
+const TAKER = /^\s*at (hostStack|Tries\.operate) /;
+
 const RUNNER = /^Tries\.|^run\b/;
+
+/** The simulated kernel's functions in a host stack by their C names, innermost first. */
+export function kernelBacktrace(stack: string, symbols: SymbolNames): readonly string[] {
+  const frames = stack.split('\n').slice(1);
+  // Above the kernel's functions stands the machinery that took the stack.
+  const own = frames.findLastIndex((frame) => TAKER.test(frame));
+  const names = kernelFrames(frames.slice(own + 1), symbols);
+  // A function and the strategy that it hands its work to have one name in C.
+  return names.filter((name, i) => name !== names[i - 1]);
+}
 
 /** The host's stack: so many frames of it, where the host lets that be asked for. */
 export function hostStack(frames = 100): string {

@@ -2,6 +2,7 @@
 
 export type { Action } from './actions.ts';
 export { AmpleSets } from './ample.ts';
+export type { Attribution } from './attribute.ts';
 export {
   type Budget,
   type BudgetKind,
@@ -13,21 +14,32 @@ export {
   wholeBudget,
 } from './budget.ts';
 export type { Violation } from './checker.ts';
+export { type ChromeTrace, chromeTrace, type TraceEvent } from './chrome-trace.ts';
 export { Coverage, type UndeliveredPair } from './coverage.ts';
 export { ExhaustiveSearch, type SearchOptions } from './exhaustive.ts';
+export type { CellHistory, Explanation } from './explanation.ts';
+export { explanationText } from './explanation.ts';
 export { type Exploration, type ExploreOptions, explore } from './explore.ts';
 export { ExploreError } from './explore-error.ts';
+export type { Guide, GuidePoint } from './guide.ts';
 export {
   type FrameKind,
   type Invariant,
   invariant,
   type PreservedCell,
   type View,
+  type WatchedCell,
   type Window,
 } from './invariant.ts';
 export { lockOrder, noSleepingWhileAtomic } from './locks.ts';
+export { mermaidText } from './mermaid.ts';
+export type { NearestPassing } from './nearest.ts';
+export type { Recording, TraceStep, WatchedValue } from './recording.ts';
+export { type Replay, type ReplayOptions, replay, stepsOf } from './replay.ts';
+export { parseTrace, type SavedTrace } from './saved-trace.ts';
 export { type Deliver, type Scenario, type Setup, scenario, type Wish } from './scenario.ts';
 export type { Limits, Progress, SearchResult } from './search.ts';
 export { STRATEGIES, type Strategy, type StrategyOptions } from './strategy.ts';
 export type { Suspension } from './suspension.ts';
 export { System } from './system.ts';
+export { endingText, headerText, stepText, traceText } from './trace.ts';

@@ -25,11 +25,16 @@ export interface View {
   readonly grantsElsewhere: boolean;
 }
 
-/** A cell whose value a handler must leave as it found it. */
-export interface PreservedCell {
+/** A cell that an invariant speaks of: which one of its column, the CPU and its task say. */
+export interface WatchedCell {
+  /** Its name in traces; default the field's. */
+  readonly label?: string;
   readonly column: Column;
-  index(view: View): number;
+  index(view: Pick<View, 'cpu' | 'task'>): number;
 }
+
+/** A cell whose value a handler must leave as it found it. */
+export interface PreservedCell extends WatchedCell {}
 
 /**
  * A check. Each function returns null, or what is wrong in one sentence.
@@ -47,6 +52,8 @@ export interface Invariant {
   readonly looksAt?: readonly Column[];
   /** Columns of which they look at the cells of every CPU or task; beside {@link looksAt}, which may be empty. */
   readonly looksAtAll?: readonly Column[];
+  /** What it compares: traces show it as it changes, and say who changed it last. */
+  readonly cells?: readonly WatchedCell[];
   /** Windows of the running context in which `boundary` is not checked; every report lists them. */
   readonly suspendedIn?: readonly Window[];
   /** After each step, on each CPU, at the boundary that the step led to. */

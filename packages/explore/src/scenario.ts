@@ -67,5 +67,5 @@ export function onCpus(scenario: Scenario, cpus: number | undefined): Scenario {
       possible.length === 0 ? 'has one number of CPUs only' : `runs on ${possible.join(' or ')}`;
     throw new ExploreError(`scenario ${scenario.name} cannot run on ${cpus} CPUs: it ${hint}`);
   }
-  return { ...scenario, setup: (request) => scenario.setup(request, { cpus }) };
+  return { ...scenario, cpus: [cpus], setup: (request) => scenario.setup(request, { cpus }) };
 }

@@ -26,6 +26,8 @@ export interface SearchResult {
   readonly events: number;
   readonly executions: number;
   readonly states: number;
+  /** Whether every schedule with as many events and fewer operations was looked at, and none violates. */
+  readonly shortest?: boolean;
 }
 
 /** Events in a schedule that a budget counts. */

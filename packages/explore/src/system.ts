@@ -79,14 +79,21 @@ export class System {
     }
   }
 
-  /** The node that a CPU's innermost context is at. */
-  nodeOf(cpu: number): Node {
-    return this.#stacks.top(this.#stacks.stackOf.values[cpu] as number);
-  }
-
   /** The task whose stack a CPU is on. */
   taskOf(cpu: number): number {
     return this.#stacks.stackOf.values[cpu] as number;
+  }
+
+  /** The node that a CPU's innermost context is at. */
+  nodeOf(cpu: number): Node {
+    return this.#stacks.top(this.taskOf(cpu));
+  }
+
+  /** Where each context on a CPU's stack is, innermost first. */
+  contextsOf(cpu: number): Node[] {
+    const task = this.taskOf(cpu);
+    const depth = this.#stacks.depth.values[task] as number;
+    return Array.from({ length: depth }, (_, i) => this.#stacks.at(task, depth - 1 - i));
   }
 
   /** Whether every task has ended; the idle tasks never do. */

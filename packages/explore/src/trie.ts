@@ -49,6 +49,7 @@ export class Tries implements OperationHook {
   #stack: string | null = null;
   #wantStack = false;
   #wantSites = false;
+  #wantPrint = false;
 
   constructor(kernel: Kernel) {
     this.#machine = kernel.machine;
@@ -106,6 +107,18 @@ export class Tries implements OperationHook {
     return this.sites[this.siteOf(node)] ?? '';
   }
 
+  /** What the code on the way to a node prints, by running the path again: the log gets it too. */
+  printedAt(node: Node): readonly string[] {
+    const lines: string[] = [];
+    const { onLine } = this.#printk;
+    this.#printk.onLine = (line) => void lines.push(line);
+    this.#wantPrint = true;
+    this.#run(node);
+    this.#wantPrint = false;
+    this.#printk.onLine = onLine;
+    return lines;
+  }
+
   /**
    * Runs every path again, on the first CPU and on the last, and compares: code that something outside the
    * machine has changed since it was learnt is found, and code that asks for its CPU past the machine.
@@ -150,7 +163,7 @@ export class Tries implements OperationHook {
     const { hook } = this.#machine;
     const { muted } = this.#printk;
     this.#machine.hook = this;
-    this.#printk.muted = true;
+    this.#printk.muted = !this.#wantPrint;
     try {
       const returned = node.routine.run();
       this.#finish(END, returned, '');

@@ -22,6 +22,18 @@ function broken(repairs: Record<string, 'good' | 'other'>): Scenario {
   });
 }
 
+/** The same, lawful only with every one of some repairs. */
+function needing(repairs: readonly string[]): Scenario {
+  return {
+    ...broken({}),
+    setup: (request) => {
+      const made = repairs.every((id) => request.repairs.includes(id));
+      const kinds: Record<string, 'good'> = made ? { good: 'good' } : {};
+      return broken(kinds).setup({ ...request, repairs: Object.keys(kinds) });
+    },
+  };
+}
+
 describe('attribution', () => {
   it('names the repair with which the same events break nothing', () => {
     const found = explore(broken({ good: 'good' }), { candidates: ['nothing', 'good', 'late'] });
@@ -37,6 +49,19 @@ describe('attribution', () => {
     const repairs = { partly: 'other', good: 'good' } as const;
     const found = explore(broken(repairs), { candidates: ['partly', 'good'] });
     expect(found.attributedTo).toBe('good');
+  });
+
+  it('tries two together where no single repair does it, and says so', () => {
+    const found = explore(needing(['one', 'two']), { candidates: ['nothing', 'one', 'two'] });
+    expect(found.attributedTo).toBeNull();
+    expect(found.explanation?.attribution).toEqual({
+      changes: ['one', 'two'],
+      complete: true,
+      single: null,
+    });
+    expect(found.trace).toContain(
+      'No single change ends it; with one and two the same events break nothing.',
+    );
   });
 
   it('names nobody where no single repair helps', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { hostStack, kernelFunctions } from '../src/host-stack.ts';
+import { hostStack, kernelBacktrace, kernelFunctions } from '../src/host-stack.ts';
 
 const STACK = `Error: stack
     at hostStack (file:///explore/dist/index.js:1:1)
@@ -27,6 +27,25 @@ describe('kernelFunctions', () => {
 
   it('gives none of a stack in another format', () => {
     expect(kernelFunctions('operate@file.js:1:1')).toEqual([]);
+  });
+});
+
+describe('kernelBacktrace', () => {
+  const symbols = { 'Entry.interrupt': 'common_interrupt', '#switchTo': '__switch_to' };
+
+  it('gives C names, without the machinery above and what runs routines below', () => {
+    expect(kernelBacktrace(STACK, symbols)).toEqual(['__switch_to', 'common_interrupt', 'main']);
+    const run = STACK.replace('Tries.#run', 'Object.run');
+    expect(kernelBacktrace(run, symbols)).toEqual(['__switch_to', 'common_interrupt']);
+  });
+
+  it('gives one C function once, where it hands its work to a strategy', () => {
+    const stack = `Error: stack
+    at hostStack (a.js:1:1)
+    at Tries.operate (a.js:2:1)
+    at Unconditional.write (a.js:3:1)
+    at Pkrs.writePkrs (a.js:4:1)`;
+    expect(kernelBacktrace(stack, { 'Unconditional.write': 'write_pkrs' })).toEqual(['write_pkrs']);
   });
 });
 

@@ -16,6 +16,7 @@ describe('a trace', () => {
         const check = invariant({
           id: 'small',
           text: 'x stays small',
+          cells: [{ label: 'x', column: x, index: () => 0 }],
           boundary: () => ((x.values[0] as number) < 100 ? null : 'x is big'),
         });
         const body = (): void => {
@@ -26,14 +27,21 @@ describe('a trace', () => {
     });
     expect(lines(explore(scenario).trace)).toEqual([
       'CPU 0',
+      '| x 0',
       '>>> irq, vector 0x20',
       'A irq          __preempt_count[cpu] += 0x10000 -> 0x10000',
-      'A irq          test.x[0] := 0x1234',
+      'A irq          test.x[0] := 0x1234                       | x 0x1234',
       '',
       'violated: small: x is big',
       'kernel backtrace:',
-      '  Entry.irqBody',
-      '  Entry.interrupt',
+      '  <IRQ>',
+      '  common_interrupt',
+      '  </IRQ>',
+      '  body',
+      'why: small says: x stays small.',
+      '  test.x[0] is 0x1234, changed last at step 3 by A irq: test.x[0] := 0x1234 in common_interrupt.',
+      '  No schedule with the same events somewhat earlier or later passes.',
+      '  No repair or choice of reference, and no two together, end it.',
       '',
     ]);
   });

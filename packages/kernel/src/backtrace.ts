@@ -116,7 +116,14 @@ const EVENT_DELIVERY: ReadonlySet<string> = new Set([
   'Runner.userPageFault',
 ]);
 
-const TASK_BOUNDARY: ReadonlySet<string> = new Set(['Runner.call', '#runCall', 'startKernel']);
+/** What runs a task's call; `run` is that of a routine which a checker runs by itself. */
+const TASK_BOUNDARY: ReadonlySet<string> = new Set([
+  'Runner.call',
+  '#runCall',
+  'startKernel',
+  'Object.run',
+  'run',
+]);
 
 const FRAME = /^\s*at (?:async )?(?:new )?([\w$]*\.?#?[\w$]+)(?: \[as [^\]]*\])? \(/;
 const FRAMES_MAX = 16;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-export type { SymbolNames } from './backtrace.ts';
+export { kernelFrames, type SymbolNames } from './backtrace.ts';
 export { boot } from './boot.ts';
 export { kernelChoices } from './choices.ts';
 export { CpuState, CpuStates } from './cpu-state.ts';

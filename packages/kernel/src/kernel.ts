@@ -92,6 +92,8 @@ export class Kernel {
   readonly moduleNames: readonly string[];
   /** Reported defects that the loaded modules know how to repair. */
   readonly repairs: readonly string[];
+  /** C names of the functions of the loaded modules. */
+  readonly symbols: SymbolNames;
   /** Every design choice of this boot, by name. */
   readonly choices: Choices;
   /** IS_ENABLED(CONFIG_…) of this boot. */
@@ -135,7 +137,8 @@ export class Kernel {
     const { rcu, sched, mm, printk } = this;
     this.entry = new Entry({ machine, preempt, sched, tasks, rcu, slots, choices }, this.softirq);
     const policy: OopsPolicy = { panicOnOops: false, panicOnWarn: false, ...options.policy };
-    const symbols = symbolsOf(modules, this.choices);
+    this.symbols = symbolsOf(modules, this.choices);
+    const { symbols } = this;
     this.oops = new Oops({ machine, printk, preempt, tasks, sched, slots, mm, policy, symbols });
     const { entry, oops } = this;
     const checks = this.choice('misuseChecks') as MisuseChecks;

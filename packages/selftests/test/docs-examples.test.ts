@@ -15,3 +15,4 @@ const modules = {
 };
 
 testPage(new URL('../../../docs/trusted-keys.md', import.meta.url), modules);
+testPage(new URL('../../../docs/check-your-own-protocol.md', import.meta.url), modules);

@@ -173,6 +173,16 @@ export class Column {
     else this.machine.executeOrWait(Op.wait, this.id, index, value, 0);
   }
 
+  /**
+   * What a retry loop (cmpxchg, a seqlock's reader) says before it begins again: goes on once the cell is no
+   * longer what the loop read, `seen`. Without it the loop would spin for ever where nobody else runs.
+   */
+  retry(index: number, seen: number): void {
+    const hook = this.machine.hook;
+    if (hook !== null) hook.operate(Op.retry, this.id, index, seen, 0);
+    else this.machine.executeOrWait(Op.retry, this.id, index, seen, 0);
+  }
+
   /** Reduces a value to the field's type, as a store to the C field does. */
   wrap(value: number): number {
     return value;

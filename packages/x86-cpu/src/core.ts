@@ -225,6 +225,7 @@ export class MachineCore implements MachineState {
   canExecute(kind: number, a: number, b: number, c: number): boolean {
     if (kind === Op.lock) return this.columns[a]?.values[b] === 0;
     if (kind === Op.wait) return this.columns[a]?.values[b] === c;
+    if (kind === Op.retry) return this.columns[a]?.values[b] !== c;
     return true;
   }
 

@@ -165,6 +165,7 @@ function executeOther(
     case Op.switchStack:
       return state.switchStack(a);
     case Op.wait:
+    case Op.retry:
     case Op.halt:
       return 0;
     case Op.fetch:

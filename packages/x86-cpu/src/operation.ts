@@ -69,6 +69,7 @@ export const Op = {
   ltr: 57, // base of the task-state segment, -1 for none
   setStack: 58, // stack pointer, -1 for none
   startCpu: 59, // CPU, value for its CR3: INIT and start-up IPI, and the start-up code's way to 64-bit mode
+  retry: 60, // column, index, value: goes on when the cell no longer equals the value
 } as const;
 
 /** One of the values of {@link Op}. */

@@ -1,18 +1,28 @@
 // SPDX-License-Identifier: MIT
 // pkslab explore
 
-import type { Exploration, Scenario } from '@pkslab/explore';
-import type { RevisionRequest } from '@pkslab/kernel';
+import {
+  type Deliver,
+  type Exploration,
+  type Scenario,
+  STRATEGIES,
+  type Strategy,
+} from '@pkslab/explore';
+import { type RevisionName, revisionNames } from '@pkslab/kernel';
 import { scenarios } from '@pkslab/selftests';
+import { formatNames, formatted } from '../explore/format.ts';
 import type { Job } from '../explore/job.ts';
+import { type MatrixRequest, runMatrix } from '../explore/matrix.ts';
 import { progressLine } from '../explore/progress-line.ts';
 import { exitStatus, reportText, toJson } from '../explore/report.ts';
+import { runSabotages, type SabotageRequest } from '../explore/sabotage-run.ts';
 import {
   interruptible,
   RefusedError,
   type SearchThreads,
   SIGNAL_STATUS,
 } from '../explore/search-threads.ts';
+import { checkWritable, readTrace, writeTrace } from '../explore/trace-file.ts';
 import {
   type Arguments,
   type Command,
@@ -21,7 +31,7 @@ import {
   suggestion,
   UsageError,
 } from '../options.ts';
-import { requestOf, requestOptions } from '../request.ts';
+import { requestOf, requestOptions, sabotageNames } from '../request.ts';
 
 const spec = {
   name: 'explore',
@@ -31,48 +41,169 @@ const spec = {
   ],
   options: {
     all: { type: 'boolean', help: 'Every scenario of the catalogue' },
+    matrix: { type: 'boolean', help: 'Every scenario, or those named, on every revision: a table' },
     ...requestOptions,
+    revision: {
+      type: 'list',
+      value: 'R',
+      help: 'The revision of the series, reference if none is given; for --matrix a list',
+      choices: revisionNames as readonly string[],
+    },
+    sabotage: {
+      type: 'list',
+      value: 'LIST|all',
+      help: 'Protections to break; all: each alone, until a scenario finds it',
+    },
     irq: { type: 'integer', value: 'N', help: 'Interrupts in a schedule', max: 9 },
     nmi: { type: 'integer', value: 'N', help: 'NMIs in a schedule', max: 9 },
     preempt: { type: 'integer', value: 'N', help: 'Preemptions in a schedule', max: 9 },
     'page-fault': { type: 'integer', value: 'N', help: 'Page faults in a schedule', max: 9 },
+    'machine-check': { type: 'integer', value: 'N', help: 'Machine checks in a schedule', max: 9 },
+    migrate: { type: 'integer', value: 'N', help: 'Migrations in a schedule', max: 9 },
+    deliver: {
+      type: 'string',
+      value: 'D',
+      help: 'Before which operations events come',
+      choices: ['every-op', 'conflict'],
+    },
+    strategy: {
+      type: 'string',
+      value: 'S',
+      help: 'How to search',
+      choices: STRATEGIES as readonly string[],
+      default: 'exhaustive',
+    },
+    seed: { type: 'integer', value: 'N', help: 'Of random and pct', default: 1 },
+    schedules: { type: 'integer', value: 'N', help: 'Of random and pct', default: 10_000, min: 1 },
+    depth: {
+      type: 'integer',
+      value: 'N',
+      help: 'Of pct: points that a bug needs',
+      default: 3,
+      min: 1,
+    },
+    switches: { type: 'integer', value: 'N', help: 'Of bounded: changes of CPU', default: 2 },
+    guide: { type: 'string', value: 'FILE', help: 'Of guided: a saved trace to begin with' },
+    exact: { type: 'boolean', help: 'Keep whole states in place of hashes: slower' },
     cpus: { type: 'integer', value: 'N', help: 'CPUs, where the scenario lets one choose', min: 1 },
     'max-states': { type: 'integer', value: 'N', help: 'Stop there', default: 20_000_000, min: 1 },
     'max-time': { type: 'integer', value: 'S', help: 'Seconds for each scenario', min: 1 },
+    trace: { type: 'string', value: 'FILE', help: 'Save the violating schedule there' },
+    format: {
+      type: 'string',
+      value: 'F',
+      help: 'Of the violating schedule on stdout',
+      choices: formatNames,
+      default: 'text',
+    },
     json: { type: 'boolean', help: 'One JSON document on stdout' },
   },
   notes: [
     'Ctrl-C ends the search at hand and prints what it covered.',
+    '--matrix and --sabotage all search two scenarios at once.',
     'Exit status: 0 if all hold, 1 if one is violated, 3 if a search did not finish, 130 after Ctrl-C.',
   ],
   examples: [
     'pkslab explore irq-in-section --revision rfc-v2',
     'pkslab explore --all --revision rfc-v2 --repair D-01',
+    'pkslab explore nmi-in-section --revision rfc-v2 --trace nmi.json',
+    'pkslab explore nmi-in-section --revision rfc-v2 --format chrome > nmi-trace.json',
+    'pkslab explore --matrix --revision reference,v10',
+    'pkslab explore --sabotage all',
     'pkslab explore preempt-in-section --with schedHook=xtraOnly',
   ],
 } as const;
 
 type Options = Arguments<typeof spec>['options'];
 
-/** Explores scenarios and reports on each. */
+/** Explores scenarios and reports on each; or all of them on every revision, or under every sabotage. */
 export const explore: Command = (args, io) =>
-  runCommand(spec, args, io, async ({ options, positionals }) => {
-    const chosen = chosenFrom(options.all, positionals);
-    const job = jobOf(options, requestOf(options));
-    const results: Exploration[] = [];
-    const signal = await interruptible(async (threads, stopped) => {
-      for (const { name } of chosen) {
-        if (stopped()) break;
-        const result = await search(threads, { scenario: name, ...job }, io, options.all);
-        if (result === null) continue;
-        if (!options.json) io.stdout(reportText(result));
-        results.push(result);
-      }
-    });
-    if (results.length === 0 && signal === null) throw new UsageError('no scenario takes this');
-    if (options.json) io.stdout(`${JSON.stringify(results.map(toJson), null, 2)}\n`);
-    return signal === null ? exitStatus(results) : SIGNAL_STATUS[signal];
+  runCommand(spec, args, io, ({ options, positionals }) => {
+    const sabotageAll = options.sabotage.includes('all');
+    if (options.matrix && sabotageAll) throw new UsageError('--matrix or --sabotage all, not both');
+    const many = options.matrix || sabotageAll;
+    const everything = options.all || (many && positionals.length === 0);
+    const chosen = chosenFrom(everything, positionals);
+    checkOutput(options, many, chosen);
+    if (options.matrix) return matrix(options, chosen, io);
+    if (options.revision.length > 1) throw new UsageError('several revisions: say --matrix');
+    return sabotageAll ? sabotages(options, chosen, io) : searchEach(options, chosen, io);
   });
+
+async function searchEach(options: Options, chosen: readonly Scenario[], io: Io): Promise<number> {
+  const job = jobOf(options);
+  const results: Exploration[] = [];
+  const signal = await interruptible(async (threads, stopped) => {
+    for (const { name } of chosen) {
+      if (stopped()) break;
+      const result = await search(threads, { scenario: name, options: job }, io, options.all);
+      if (result === null) continue;
+      print(result, options, io);
+      results.push(result);
+    }
+  });
+  if (results.length === 0 && signal === null) throw new UsageError('no scenario takes this');
+  if (options.json) io.stdout(`${JSON.stringify(results.map(toJson), null, 2)}\n`);
+  return signal === null ? exitStatus(results) : SIGNAL_STATUS[signal];
+}
+
+async function matrix(options: Options, chosen: readonly Scenario[], io: Io): Promise<number> {
+  const given = options.revision as readonly RevisionName[];
+  const request: MatrixRequest = {
+    scenarios: chosen.map(({ name }) => name),
+    revisions: given.length === 0 ? revisionNames : [...new Set(given)],
+    options: jobOf(options),
+    json: options.json,
+  };
+  let status = 0;
+  const signal = await interruptible(async (threads, stopped) => {
+    status = await runMatrix(request, threads, stopped, io);
+  });
+  return signal === null ? status : SIGNAL_STATUS[signal];
+}
+
+async function sabotages(options: Options, chosen: readonly Scenario[], io: Io): Promise<number> {
+  const request: SabotageRequest = {
+    scenarios: chosen.map(({ name }) => name),
+    sabotages: sabotageNames,
+    options: jobOf({ ...options, sabotage: [] }),
+    json: options.json,
+  };
+  let status = 0;
+  const signal = await interruptible(async (threads, stopped) => {
+    status = await runSabotages(request, threads, stopped, io);
+  });
+  return signal === null ? status : SIGNAL_STATUS[signal];
+}
+
+/** Refuses what cannot be written as asked, before the search. */
+function checkOutput(
+  { json, format, trace }: Options,
+  many: boolean,
+  chosen: readonly Scenario[],
+): void {
+  const foreign = format !== 'text';
+  if (json && foreign) throw new UsageError('--json or --format, not both');
+  if ((foreign || trace !== undefined) && (many || chosen.length > 1)) {
+    throw new UsageError(`--${foreign ? 'format' : 'trace'} is for one scenario`);
+  }
+  if (trace !== undefined) checkWritable(trace);
+}
+
+/** In a format of other programs stdout has the schedule alone. */
+function print(result: Exploration, { json, format, trace }: Options, io: Io): void {
+  const { recording, saved } = result;
+  if (trace !== undefined) {
+    if (saved === null) io.stderr(`nothing is violated: ${trace} is not written\n`);
+    else writeTrace(trace, saved);
+  }
+  if (json) return;
+  if (format === 'text') io.stdout(reportText(result));
+  else {
+    io.stderr(reportText({ ...result, trace: '' }));
+    if (recording !== null) io.stdout(formatted(recording, format));
+  }
+}
 
 /** Null where `skip` is set and the scenario does not take the request: a line says so. */
 async function search(
@@ -94,15 +225,25 @@ async function search(
   }
 }
 
-function jobOf(options: Options, request: RevisionRequest): Pick<Job, 'options'> {
+function jobOf(options: Options): Job['options'] {
+  const [revision = 'reference'] = options.revision;
+  const request = requestOf({ ...options, revision });
   const budget = given({
     irq: options.irq,
     nmi: options.nmi,
     preempt: options.preempt,
     pageFault: options['page-fault'],
+    machineCheck: options['machine-check'],
+    migrate: options.migrate,
   });
   const bounds = given({ maxSeconds: options['max-time'], cpus: options.cpus });
-  return { options: { ...request, budget, maxStates: options['max-states'], ...bounds } };
+  return {
+    ...request,
+    ...strategyOf(options),
+    budget,
+    maxStates: options['max-states'],
+    ...bounds,
+  };
 }
 
 function chosenFrom(all: boolean, names: readonly string[]): readonly Scenario[] {
@@ -119,6 +260,25 @@ function byName(name: string): Scenario {
   throw new UsageError(
     `no scenario ${name}: there is ${names.join(', ')}.${suggestion(name, names)}`,
   );
+}
+
+function strategyOf(options: Options): Partial<Job['options']> {
+  const { seed, schedules, depth, switches, exact, guide } = options;
+  const strategy = options.strategy as Strategy;
+  if ((strategy === 'guided') !== (guide !== undefined)) {
+    throw new UsageError('--strategy guided and --guide FILE belong together');
+  }
+  const deliver = options.deliver as Deliver | undefined;
+  return {
+    strategy,
+    seed,
+    schedules,
+    depth,
+    switches,
+    exact,
+    ...(deliver === undefined ? {} : { deliver }),
+    ...(guide === undefined ? {} : { trace: readTrace(guide) }),
+  };
 }
 
 /** The entries that have a value. */

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 // What a search thread is asked, and what it answers.
 
-import type { Exploration, ExploreOptions, Progress } from '@pkslab/explore';
+import type { Exploration, ExploreOptions, Progress, SavedTrace } from '@pkslab/explore';
 
 /** One scenario to be searched. */
 export interface Job {
   readonly scenario: string;
-  readonly options: Omit<ExploreOptions, 'clock' | 'onProgress' | 'shouldStop'>;
+  readonly options: Omit<ExploreOptions, 'clock' | 'onProgress' | 'shouldStop' | 'guide'> & {
+    /** Of the strategy `guided`. */
+    readonly trace?: SavedTrace;
+  };
 }
 
 export type SearchProgress = Progress & { readonly seconds: number };

@@ -9,7 +9,8 @@ export function reportText(result: Exploration): string {
   const { scenario, verdict } = result;
   const searched = `${count(result.executions, 'schedule')}, ${count(result.states, 'state')}`;
   const counts = `${searched}, ${result.seconds.toFixed(2)} s`;
-  const lines = [`${scenario} on ${requestText(result)}: ${verdict} (${counts})`];
+  const by = result.strategy === 'exhaustive' ? '' : ` by ${result.strategy}`;
+  const lines = [`${scenario} on ${requestText(result)}: ${verdict}${by} (${counts})`];
   lines.push(...(verdict === 'violated' ? violatedText(result) : coverageText(result)));
   return `${lines.join('\n')}\n`;
 }
@@ -18,10 +19,15 @@ function violatedText(result: Exploration): string[] {
   const size = `${count(result.events, 'event')}, ${count(result.operations, 'operation')}`;
   return [
     `  ${result.invariant}: ${result.message}`,
-    `  ${size}; attributed to ${result.attributedTo ?? 'no single repair'}`,
+    `  ${size}; attributed to ${result.attributedTo ?? 'no single repair'}${minimalText(result)}`,
     '',
     result.trace,
   ];
+}
+
+function minimalText({ minimal }: Exploration): string {
+  if (minimal?.events !== true) return '; others may have fewer';
+  return minimal.operations ? '; none has fewer' : '; none has fewer events';
 }
 
 function coverageText(result: Exploration): string[] {

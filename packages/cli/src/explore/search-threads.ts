@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Threads that search, one job each at a time.
 
+import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Exploration } from '@pkslab/explore';
 import { ending } from '../ending.ts';
@@ -20,9 +21,12 @@ export class SearchThreads {
   /** Runs one search; call it as often at once as there shall be threads. */
   async search(job: Job, onProgress: (progress: SearchProgress) => void): Promise<Exploration> {
     const worker = this.#idle.pop() ?? this.#start();
-    const result = await runOn(worker, job, onProgress);
+    const answer = await answerOf(worker, job, onProgress);
+    // A thread that died has thrown above.
     this.#idle.push(worker);
-    return result;
+    if (answer.kind === 'done') return answer.result;
+    if (answer.kind === 'refused') throw new RefusedError(answer.message);
+    throw new Error(answer.message);
   }
 
   /** Ends every search at its next look: each gives what it covered. */
@@ -68,11 +72,12 @@ export async function interruptible(
   return signal;
 }
 
-function runOn(
+/** What a thread says at the end of a job; what it says before goes to `onProgress`. */
+function answerOf(
   worker: Worker,
   job: Job,
   onProgress: (progress: SearchProgress) => void,
-): Promise<Exploration> {
+): Promise<Exclude<Answer, { kind: 'progress' }>> {
   return new Promise((resolve, reject) => {
     const onMessage = (answer: Answer): void => {
       if (answer.kind === 'progress') {
@@ -80,11 +85,22 @@ function runOn(
         return;
       }
       worker.off('message', onMessage).off('error', reject);
-      if (answer.kind === 'done') resolve(answer.result);
-      else if (answer.kind === 'refused') reject(new RefusedError(answer.message));
-      else reject(new Error(answer.message));
+      resolve(answer);
     };
     worker.on('message', onMessage).on('error', reject);
     worker.postMessage(job);
   });
+}
+
+/** Runs work for each item in order, on as many threads at once as there are CPUs, two at most. */
+export async function atOnce<T>(
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const left = [...items];
+  const lane = async (): Promise<void> => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);
+  };
+  const lanes = Math.min(2, availableParallelism());
+  await Promise.all(Array.from({ length: lanes }, lane));
 }

@@ -2,7 +2,7 @@
 // A thread that searches: the main one stays free for Ctrl-C and the progress line.
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { ExploreError, explore } from '@pkslab/explore';
+import { ExploreError, explore, stepsOf } from '@pkslab/explore';
 import { KernelError } from '@pkslab/kernel';
 import { scenarios } from '@pkslab/selftests';
 import type { Answer, Job, SearchProgress, ThreadData } from './job.ts';
@@ -26,7 +26,9 @@ function answer({ scenario: name, options }: Job): Answer {
   const clock = (): number => performance.now() / 1000;
   const shouldStop = (): boolean => Atomics.load(stop, 0) === 1;
   try {
-    const result = explore(scenario, { ...options, clock, onProgress, shouldStop });
+    const { trace, ...rest } = options;
+    const guide = trace === undefined ? {} : { guide: stepsOf(trace) };
+    const result = explore(scenario, { ...rest, ...guide, clock, onProgress, shouldStop });
     return { kind: 'done', result };
   } catch (error) {
     if (error instanceof KernelError || error instanceof ExploreError) {

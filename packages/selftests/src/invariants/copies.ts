@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 // I1–I4, I8, I11 and I12: the copies of a context's rights agree, and start as INIT.
 
-import { type Invariant, invariant, type View } from '@pkslab/explore';
+import { type Invariant, invariant } from '@pkslab/explore';
 import { type Kernel, Mark } from '@pkslab/kernel';
-import { memremap } from '@pkslab/memremap';
-import { INIT_PKRS_VALUE, savedPkrsField } from '@pkslab/pks-core';
+import { INIT_PKRS_VALUE } from '@pkslab/pks-core';
 import { CR4_PKS } from '@pkslab/x86-cpu';
 import { CHANGING, hex, type Rights } from './rights.ts';
 
@@ -16,6 +15,7 @@ export function cacheMatchesRegister(rights: Rights): Invariant {
     id: 'I1',
     text: 'outside an open update, cache[cpu] == MSR[cpu]',
     looksAt: [rights.columns.msr, rights.columns.cache],
+    cells: [rights.cells.msr, rights.cells.cache],
     suspendedIn: CHANGING,
     boundary(view) {
       const msr = rights.msr(view.cpu);
@@ -30,6 +30,7 @@ export function registerMatchesSaved(rights: Rights): Invariant {
     id: 'I2',
     text: 'in process context, MSR == saved_pkrs of the task',
     looksAt: [rights.columns.msr, rights.columns.saved],
+    cells: [rights.cells.msr, rights.cells.saved],
     suspendedIn: CHANGING,
     boundary(view) {
       if (view.frame !== 'task') return null;
@@ -45,6 +46,7 @@ export function handlerStartsClosed(rights: Rights): Invariant {
     id: 'I3',
     text: 'the body of every handler starts with MSR = INIT',
     looksAt: [rights.columns.msr],
+    cells: [rights.cells.msr],
     mark(view, id) {
       if (id !== Mark.handlerBody) return null;
       const msr = rights.msr(view.cpu);
@@ -55,16 +57,11 @@ export function handlerStartsClosed(rights: Rights): Invariant {
   });
 }
 
-export function handlerLeavesUnchanged(kernel: Kernel): Invariant {
-  const { machine } = kernel;
+export function handlerLeavesUnchanged(rights: Rights): Invariant {
   return invariant({
     id: 'I4',
     text: 'a handler leaves MSR, saved_pkrs and count of the interrupted context unchanged',
-    preserves: [
-      { column: machine.registers.pkrs, index: (view: View) => view.cpu },
-      { column: machine.column(savedPkrsField), index: (view: View) => view.task },
-      { column: kernel.module(memremap).access.ref, index: (view: View) => view.task },
-    ],
+    preserves: [rights.cells.msr, rights.cells.saved, rights.cells.count],
   });
 }
 
@@ -73,6 +70,7 @@ export function keyZeroIsOpen(rights: Rights): Invariant {
     id: 'I8',
     text: 'the pair of key 0 is 00 in every copy at all times',
     looksAt: [rights.columns.msr, rights.columns.cache, rights.columns.saved],
+    cells: [rights.cells.msr, rights.cells.cache, rights.cells.saved],
     boundary(view) {
       const { cpu, task } = view;
       const all = rights.msr(cpu) | rights.cache(cpu) | rights.saved(task);
@@ -88,6 +86,7 @@ export function newTaskStartsClosed(rights: Rights): Invariant {
     id: 'I11',
     text: 'a new task starts with saved_pkrs = INIT and count 0',
     looksAt: [rights.columns.saved, rights.columns.ref],
+    cells: [rights.cells.saved, rights.cells.count],
     mark(view, id) {
       if (id !== Mark.start) return null;
       const saved = rights.saved(view.task);

@@ -18,6 +18,7 @@ export function grantsArePrivate(rights: Rights): Invariant {
     text: 'rights granted by one context are never usable by another',
     // Others' grants only decide between this and G, which reports the same states.
     looksAt: [rights.columns.msr],
+    cells: [rights.cells.msr],
     suspendedIn: GRANTING,
     boundary(view) {
       if (!isOpenWithoutGrant(rights, view) || !view.grantsElsewhere) return null;
@@ -31,6 +32,7 @@ export function countMatchesKey(rights: Rights): Invariant {
     id: 'I6',
     text: 'count > 0 exactly while the device key is open in saved_pkrs; 0 at task exit',
     looksAt: [rights.columns.ref, rights.columns.saved],
+    cells: [rights.cells.count, rights.cells.saved],
     suspendedIn: GRANTING,
     boundary(view) {
       if (view.frame !== 'task') return null;
@@ -46,11 +48,12 @@ export function countMatchesKey(rights: Rights): Invariant {
   });
 }
 
-export function ownGrantNeverFaults(): Invariant {
+export function ownGrantNeverFaults(rights: Rights): Invariant {
   return invariant({
     id: 'I7',
     text: "an access between a context's own grant and revoke never faults",
     looksAt: [],
+    cells: [rights.cells.msr, rights.cells.count],
     fault(view, errorCode) {
       if (view.grants === 0 || (errorCode & PF_PK) === 0) return null;
       return `a ${view.frame} context with a grant got #PF 0x${errorCode.toString(16)}`;
@@ -98,6 +101,7 @@ export function nothingOpenWithoutGrant(rights: Rights, device: DeviceRange): In
     id: 'G',
     text: 'an access outside any grant to a protected mapping faults',
     looksAt: [rights.columns.msr],
+    cells: [rights.cells.msr, rights.cells.count],
     suspendedIn: GRANTING,
     boundary(view) {
       if (!isOpenWithoutGrant(rights, view)) return null;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the rules of protection keys look at: registers and cells, read without an operation.
 
-import type { Window } from '@pkslab/explore';
+import type { WatchedCell, Window } from '@pkslab/explore';
 import type { Kernel } from '@pkslab/kernel';
 import { memremap } from '@pkslab/memremap';
 import { pkrsCacheField, savedPkrsField } from '@pkslab/pks-core';
@@ -34,21 +34,29 @@ export interface Rights {
   };
   /** Whether the device key is open in a register value. */
   isOpen(value: number): boolean;
+  /** The same, by the names that traces give them. */
+  readonly cells: Readonly<Record<'msr' | 'cache' | 'saved' | 'count', WatchedCell>>;
 }
 
 export function rightsOf(kernel: Kernel): Rights {
   const { machine } = kernel;
   const { access } = kernel.module(memremap);
-  const columns = {
-    msr: machine.registers.pkrs,
-    cache: machine.column(pkrsCacheField),
-    saved: machine.column(savedPkrsField),
-    ref: access.ref,
+  const cells = {
+    msr: cellOf('MSR', machine.registers.pkrs, 'cpu'),
+    cache: cellOf('cache', machine.column(pkrsCacheField), 'cpu'),
+    saved: cellOf('saved', machine.column(savedPkrsField), 'task'),
+    count: cellOf('count', access.ref, 'task'),
   };
-  const { values: msr } = columns.msr;
-  const { values: cache } = columns.cache;
-  const { values: saved } = columns.saved;
-  const { values: ref } = columns.ref;
+  const { values: msr } = cells.msr.column;
+  const { values: cache } = cells.cache.column;
+  const { values: saved } = cells.saved.column;
+  const { values: ref } = cells.count.column;
+  const columns = {
+    msr: cells.msr.column,
+    cache: cells.cache.column,
+    saved: cells.saved.column,
+    ref: cells.count.column,
+  };
   const shift = access.pkey * 2;
   return {
     columns,
@@ -57,7 +65,12 @@ export function rightsOf(kernel: Kernel): Rights {
     saved: (task) => saved[task] as number,
     ref: (task) => ref[task] as number,
     isOpen: (value) => ((value >>> shift) & 0b01) === 0,
+    cells,
   };
+}
+
+function cellOf(label: string, column: Column, of: 'cpu' | 'task'): WatchedCell {
+  return { label, column, index: (view) => view[of] };
 }
 
 /** The cells of a field that its package keeps to itself. */

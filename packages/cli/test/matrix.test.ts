@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+import { describe, expect, it } from 'vitest';
+import { pkslab } from './pkslab.ts';
+
+const TWO = ['irq-in-section', 'kmap-handover'];
+
+describe('pkslab explore --matrix', () => {
+  it('prints a row for each scenario, totals, and what each violation is', async () => {
+    const args = ['explore', '--matrix', ...TWO, '--revision', 'reference,rfc-v2'];
+    const { status, out } = await pkslab(...args);
+    expect(status).toBe(1);
+    const lines = out.split('\n');
+    expect(lines[0]).toMatch(/^scenario +reference +rfc-v2$/);
+    expect(lines[1]).toMatch(/^irq-in-section +holds +I4 D-01$/);
+    expect(lines[2]).toMatch(/^kmap-handover +holds +I2 D-08\+\?$/);
+    expect(lines[3]).toMatch(/^ +2\+0\+0 +0\+2\+0$/);
+    expect(out).toMatch(/\nrfc-v2 irq-in-section: I4: .+\(1 events, 10 operations; D-01\)\n/);
+  });
+
+  it('gives one JSON document with every search in it', async () => {
+    const args = ['explore', '--matrix', ...TWO, '--revision', 'reference', '--json'];
+    const { status, out } = await pkslab(...args);
+    expect(status).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({
+      revisions: ['reference'],
+      scenarios: TWO,
+      totals: { reference: { holds: 2, violated: 0, incomplete: 0, skipped: 0, failed: 0 } },
+      missing: 0,
+      cells: [{ verdict: 'holds' }, { verdict: 'holds' }],
+    });
+  });
+
+  it('exits with 3 if a search did not finish, and never calls that holds', async () => {
+    const args = ['explore', '--matrix', ...TWO, '--revision', 'reference', '--max-states', '20'];
+    const { status, out } = await pkslab(...args);
+    expect(status).toBe(3);
+    expect(out).toMatch(/\nirq-in-section +incomplete\n/);
+  });
+
+  it('says which scenarios do not take what was asked', async () => {
+    const args = [
+      'explore',
+      '--matrix',
+      'irq-in-section',
+      '--cpus',
+      '2',
+      '--revision',
+      'reference',
+    ];
+    const { out } = await pkslab(...args);
+    expect(out).toMatch(/\nirq-in-section +skipped\n/);
+    expect(out).toMatch(/irq-in-section: skipped: scenario irq-in-section cannot run on 2 CPUs/);
+  });
+
+  it.each([
+    [['--matrix', '--sabotage', 'all'], '--matrix or --sabotage all, not both'],
+    [['--matrix', '--all', 'irq-in-section'], '--all is every scenario'],
+    [['--matrix', '--trace', 'x'], '--trace is for one scenario'],
+    [['--all', '--revision', 'v7,v10'], 'several revisions: say --matrix'],
+    [['--matrix', '--revision', 'v9'], '--revision v9: there is reference'],
+  ])('refuses %j', async (args, message) => {
+    const { status, err } = await pkslab('explore', ...args);
+    expect(status).toBe(2);
+    expect(err).toContain(message);
+  });
+});
+
+describe('pkslab explore --sabotage all', () => {
+  it('tries each sabotage until a scenario finds it, and lists what was not found', async () => {
+    const { status, out } = await pkslab('explore', 'irq-in-section', '--sabotage', 'all');
+    expect(status).toBe(1);
+    const lines = out.trimEnd().split('\n');
+    expect(lines).toContainEqual(
+      expect.stringMatching(/^state-by-value: found by irq-in-section \(I\d+, 1 event, /),
+    );
+    // No NMI comes in this scenario, and nothing of pmem is loaded.
+    expect(lines).toContainEqual('nmi-uncovered: NOT FOUND in 1 scenario (0 do not load it)');
+    expect(lines).toContainEqual(
+      'flush-without-fence: NOT FOUND in 0 scenarios (1 do not load it)',
+    );
+    expect(lines.at(-1)).toMatch(/^\d+ of \d+ sabotages found$/);
+  });
+
+  it('gives one JSON document', async () => {
+    const args = ['explore', 'irq-in-section', '--sabotage', 'all', '--json'];
+    const document = JSON.parse((await pkslab(...args)).out) as Record<string, unknown>;
+    expect(document['results']).toContainEqual(
+      expect.objectContaining({ sabotage: 'state-by-value', found: true, events: 1 }),
+    );
+    expect(document['results']).toHaveLength(document['sabotages'] as number);
+  });
+});

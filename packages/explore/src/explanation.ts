@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+// Why a schedule violates: the rule, who changed its cells last, what passes next to it, what to repair.
+
+import type { RevisionRequest } from '@pkslab/kernel';
+import { type Attribution, attribute } from './attribute.ts';
+import type { Budget } from './budget.ts';
+import { guideOf, openBudget } from './guide.ts';
+import type { Invariant } from './invariant.ts';
+import { type NearestPassing, nearestPassing } from './nearest.ts';
+import { cellName, hex } from './operation-text.ts';
+import { cellsOf, Recorder, type Recording } from './recording.ts';
+import { type SavedTrace, savedTrace } from './saved-trace.ts';
+import type { Scenario } from './scenario.ts';
+import type { SearchResult } from './search.ts';
+import { System } from './system.ts';
+import { whereText } from './trace.ts';
+
+/** A cell that the violated invariant speaks of, and who changed it last. */
+export interface CellHistory {
+  readonly cell: string;
+  readonly value: string;
+  /** The step of the trace that changed it, counted from 1; null if it is as it was at the start. */
+  readonly step: number | null;
+  /** Task and context of that step, and what it did. */
+  readonly by: string | null;
+  readonly operation: string | null;
+  readonly function: string | null;
+}
+
+/** Why a schedule violates. */
+export interface Explanation {
+  /** The invariant's rule. */
+  readonly rule: string;
+  readonly cells: readonly CellHistory[];
+  /** Null where no place within reach passes. */
+  readonly nearestPassing: NearestPassing | null;
+  /** Null where no change that was tried helps. */
+  readonly attribution: Attribution | null;
+}
+
+/** Everything about one violation. */
+export interface ExplainedViolation {
+  readonly recording: Recording;
+  readonly saved: SavedTrace;
+  readonly explanation: Explanation;
+}
+
+/** Rules that the search itself checks. */
+const OWN_RULES: Readonly<Record<string, string>> = {
+  I15: 'progress: what is declared handled is not met again for ever',
+  I16: 'no oops, panic, WARN or deadlock in a scenario whose calls are all legal',
+};
+
+/** Replays a violating schedule and says why it violates. */
+export function explain(
+  scenario: Scenario,
+  request: RevisionRequest,
+  budget: Budget,
+  result: SearchResult,
+  candidates?: readonly string[],
+): ExplainedViolation {
+  const { schedule } = result;
+  const violation = result.violation ?? { invariant: '?', message: '' };
+  const setup = scenario.setup(request);
+  const system = new System(setup);
+  openBudget(system, budget);
+  const { mark, low, high } = system.undo;
+  const recorder = new Recorder(system, setup.invariants);
+  const guide = guideOf(system, schedule, recorder);
+  const check = setup.invariants.find(({ id }) => id === violation.invariant);
+  const cells = check === undefined ? [] : histories(system, recorder, check);
+  const recording = recorder.finish(system.checker.violation ?? violation);
+  system.undo.undo(mark, low, high);
+  system.checker.violation = null;
+  system.onStep = null;
+  const passing = nearestPassing(system, schedule, guide);
+  system.release();
+  const steps = schedule.length;
+  const finding = { scenario, request, budget, guide, steps, violation };
+  const explanation = {
+    rule: check?.text ?? OWN_RULES[violation.invariant] ?? '',
+    cells,
+    nearestPassing: passing,
+    attribution: attribute(finding, setup.kernel, candidates),
+  };
+  return { recording, saved: savedTrace(finding), explanation };
+}
+
+function histories(system: System, recorder: Recorder, check: Invariant): CellHistory[] {
+  const { cpu, task } = system.checker;
+  return cellsOf(check).map(({ column, index }) => {
+    const at = index({ cpu, task });
+    const step = recorder.lastWriter(column, at);
+    const writer = step === null ? null : (recorder.steps[step] ?? null);
+    return {
+      cell: cellName(column, at),
+      value: hex(column.values[at] as number),
+      step: writer === null || step === null ? null : step + 1,
+      by: writer === null ? null : whereText(writer),
+      operation: writer?.text ?? null,
+      function: writer?.function ?? null,
+    };
+  });
+}
+
+/** The explanation as a paragraph. */
+export function explanationText({ invariant }: { invariant: string }, why: Explanation): string {
+  const { rule, cells, nearestPassing: passing, attribution } = why;
+  const lines = [`why: ${invariant} says: ${rule}.`];
+  for (const { cell, value, step, by, operation, function: name } of cells) {
+    const who =
+      step === null
+        ? 'as it was at the start'
+        : `changed last at step ${step} by ${by}: ${operation}${name === null ? '' : ` in ${name}`}`;
+    lines.push(`  ${cell} is ${value}, ${who}.`);
+  }
+  lines.push(`  ${passingText(passing)}`, `  ${attributionText(attribution)}`);
+  return lines.join('\n');
+}
+
+function passingText(passing: NearestPassing | null): string {
+  if (passing === null) return 'No schedule with the same events somewhat earlier or later passes.';
+  const { event, cpu, operations, direction, before } = passing;
+  const what = event === null ? `CPU ${cpu} stops` : `the ${event} comes`;
+  const far = `${operations} operation${operations === 1 ? '' : 's'} ${direction}`;
+  return `The same events pass if ${what} ${far}: before ${before}.`;
+}
+
+function attributionText(attribution: Attribution | null): string {
+  if (attribution === null) return 'No repair or choice of reference, and no two together, end it.';
+  const { changes, complete, single } = attribution;
+  const [first, second] = changes;
+  if (!complete) return `With ${first} the same events break another invariant: a second defect.`;
+  if (second === undefined) return `With ${first} the same events break nothing.`;
+  const alone = single === null ? 'No single change ends it' : `${single} alone is not enough`;
+  return `${alone}; with ${first} and ${second} the same events break nothing.`;
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// Replays a saved trace on the kernel as it is now, or on another one.
+
+import type { Choices, RevisionName, RevisionRequest } from '@pkslab/kernel';
+import type { Action } from './actions.ts';
+import type { Violation } from './checker.ts';
+import { GuidedRun, type GuidePoint, openBudget } from './guide.ts';
+import { Recorder, type Recording } from './recording.ts';
+import type { SavedTrace } from './saved-trace.ts';
+import { onCpus, type Scenario } from './scenario.ts';
+import { System } from './system.ts';
+
+/** In place of what the trace was found on. */
+export interface ReplayOptions {
+  readonly revision?: RevisionName;
+  readonly repairs?: readonly string[];
+  readonly sabotages?: readonly string[];
+  readonly with?: Choices;
+}
+
+/** What became of a saved trace. */
+export interface Replay extends RevisionRequest {
+  readonly scenario: string;
+  /** `ended`: its events came and broke nothing. `diverged`: one of them found no place. */
+  readonly outcome: 'violated' | 'ended' | 'diverged';
+  readonly violation: Violation | null;
+  /** Whether the invariant of the trace was violated. */
+  readonly reproduced: boolean;
+  /** The first point of the trace that never came up. */
+  readonly divergedAt: string | null;
+  readonly recording: Recording;
+}
+
+/**
+ * Runs the events of a saved trace, each where it came: by routine, function, operation and occurrence.
+ *
+ * Use it after a change of the kernel, or with options, to see whether the same events still do harm.
+ *
+ * @throws {KernelError} EINVAL for an unknown repair, sabotage or choice.
+ * @throws {ExploreError} for a number of CPUs that the scenario does not have.
+ */
+export function replay(wanted: Scenario, saved: SavedTrace, options: ReplayOptions = {}): Replay {
+  const scenario = onCpus(wanted, saved.cpus ?? undefined);
+  const request: RevisionRequest = {
+    revision: options.revision ?? saved.revision,
+    repairs: options.repairs ?? saved.repairs,
+    sabotages: options.sabotages ?? saved.sabotages,
+    with: options.with ?? saved.with,
+  };
+  const setup = scenario.setup(request);
+  const system = new System(setup);
+  openBudget(system, saved.budget);
+  const recorder = new Recorder(system, setup.invariants);
+  const run = new GuidedRun(system, saved, recorder);
+  const end = run.toEnd();
+  const { violation } = system.checker;
+  // What comes too late to be reached is no divergence: the run ended at the violation.
+  const missed = violation === null ? (run.missed ?? run.left[0] ?? null) : null;
+  const recording = recorder.finish(violation);
+  system.release();
+  return {
+    scenario: saved.scenario,
+    ...request,
+    outcome: missed === null ? end : 'diverged',
+    violation,
+    reproduced: violation?.invariant === saved.violation.invariant,
+    divergedAt: missed === null ? null : pointText(missed),
+    recording,
+  };
+}
+
+/**
+ * For the strategy `guided`: the steps of a saved trace up to its last event, from where the search goes on.
+ */
+export function stepsOf(saved: SavedTrace): (system: System) => readonly Action[] {
+  return (system) => {
+    const steps: Action[] = [];
+    const performer = {
+      perform(action: Action): void {
+        steps.push(action);
+        system.perform(action);
+      },
+    };
+    const run = new GuidedRun(system, saved, performer);
+    while (run.left.length > 0 && !run.isViolated) {
+      const action = run.next();
+      if (action === null) break;
+      run.perform(action);
+    }
+    return steps;
+  };
+}
+
+/** A point of a trace in words. */
+function pointText({ cpu, event, to, operation, site, routine, occurrence }: GuidePoint): string {
+  const other = to === cpu ? 'another alternative' : `the change to CPU ${to}`;
+  const time = occurrence === 0 ? '' : `, passed ${occurrence} times before`;
+  return `${event ?? other} on CPU ${cpu}: before ${operation} in ${site} (${routine}${time})`;
+}
