@@ -103,6 +103,7 @@ export const memremapChoices: ChoiceSlice = {
     entryCount: "whether an entry keeps and zeroes the interrupted task's count",
     countNesting: 'whether enable and disable count',
     underflow: 'what a surplus disable does',
+    countFork: 'what count a child starts with',
     countCheck: 'whether exec and exit look at the count',
     branchGet: 'when memremap_pages takes the static branch',
     branchCounting: 'how users of the static branch are counted',
