@@ -128,7 +128,6 @@ describe('pkslab explore', () => {
     [['irq-in-section', '--all'], '--all is every scenario: leave out irq-in-section'],
     [['irq-in-section', '--cpus', '2'], 'irq-in-section cannot run on 2 CPUs: it has one number'],
     [['stray-store', '--cpus', '3'], 'stray-store cannot run on 3 CPUs: it runs on 1 or 2'],
-    [['irq-in-section', '--sabotage', 'flush-without-fence'], 'irq-in-section: unknown sabotage'],
     [['irq-in-section', '--revision', 'v9'], '--revision v9: there is reference, rfc-v2'],
     [['irq-in-section', '--irk', '1'], 'Did you mean --irq?'],
     [[], 'name a scenario, or say --all'],

@@ -87,6 +87,7 @@ export const daxChoices: ChoiceSlice = {
   repairs: {
     'D-16': { daxUnlockOrder: 'mirrored' },
     'D-25': { writebackGrant: 'held', writecacheMap: 'bracketed' },
+    'readwrite-of-dead-device': { daxGrant: 'lockScope' },
     'noaccess-of-dead-device': { noaccessNeedsAlive: 'no' },
   },
   sabotages: {

@@ -13,6 +13,9 @@ export interface Violation {
   readonly message: string;
 }
 
+/** A handler that has changed the interrupted context's rights on purpose need not leave them as they were. */
+const UPDATED: number = 1 << Mark.updateException;
+
 export class Checker implements View {
   violation: Violation | null = null;
   // View
@@ -82,7 +85,7 @@ export class Checker implements View {
   mark(task: number, node: Node): void {
     if (node.b === 0) return;
     this.look(task, node);
-    if (node.a === Mark.restored) this.#comparePreserved();
+    if (node.a === Mark.restored && (node.windows & UPDATED) === 0) this.#comparePreserved();
     for (const check of this.#marks)
       this.#report(check, check.mark?.(this, node.a, node.c) ?? null);
   }

@@ -79,7 +79,8 @@ function windowsAfter({ kind, a, b, windows }: Node): number {
 
 function grantsAfter({ kind, a, b, grants }: Node): number {
   if (kind !== Op.mark || a !== Mark.grant) return grants;
-  return grants + (b === 1 ? 1 : -1);
+  // A close without an open takes nothing away: the next open is a grant like any other.
+  return b === 1 ? grants + 1 : Math.max(0, grants - 1);
 }
 
 /** A node whose operation is not known yet; marks of the step to it open or close windows. */

@@ -29,6 +29,8 @@ export const Mark = {
   instrumentation: 11,
   /** Point: an entry's state is about to be saved (argument 0), or restored (1). */
   savesState: 12,
+  /** Window to the end of its handler: the interrupted context's rights are changed on purpose. */
+  updateException: 13,
 } as const;
 
 /** Arguments of {@link Mark.complaint}. */

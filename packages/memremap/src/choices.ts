@@ -14,6 +14,7 @@ const RFC_V2 = {
   countNesting: 'nested',
   underflow: 'wraps',
   countCheck: 'none',
+  countFork: 'zero',
   branchGet: 'first',
   branchCounting: 'incDec',
   managedPut: 'always',
@@ -30,6 +31,7 @@ const RFC_V2 = {
 const V10 = {
   ...RFC_V2,
   grantVerbs: 'pgmapSet',
+  countFork: 'inherited',
   countProtection: 'none',
   entryCount: 'borrowed',
   managedPut: 'matching',
@@ -52,6 +54,7 @@ const V10 = {
  * - `countNesting` — whether enable and disable count (`flat` is for sabotage).
  * - `underflow` — what a surplus disable does: wraps as posted (D-22), or is refused with a WARN.
  * - `countCheck` — whether exec and exit look at the count, which must be 0 there (I6).
+ * - `countFork` — whether a child's count is 0, or its parent's, since the field is copied with the rest (V7, V10).
  * - `branchGet` — when memremap_pages takes the static branch: first, and never gives it back on an error
  *   path [PATCH 12/17], or once the range is its own.
  * - `branchCounting` — static_branch_inc and dec [PATCH 09/17], or an atomic counter before them, as the code
@@ -97,6 +100,7 @@ export const memremapChoices: ChoiceSlice = {
     entryCount: "whether an entry keeps and zeroes the interrupted task's count",
     countNesting: 'whether enable and disable count',
     underflow: 'what a surplus disable does',
+    countFork: 'what count a child starts with',
     countCheck: 'whether exec and exit look at the count',
     branchGet: 'when memremap_pages takes the static branch',
     branchCounting: 'how users of the static branch are counted',
@@ -122,6 +126,7 @@ export const memremapChoices: ChoiceSlice = {
     branchCounting: ['incDec', 'atomicCounter'],
     managedPut: ['always', 'matching'],
     accessGate: ['staticBranch', 'key'],
+    countFork: ['inherited', 'zero'],
     mapKey: ['mapped', 'dropped'],
     protectionFlag: ['always', 'whenAvailable'],
     protectionUnavailable: ['unprotected', 'reported', 'refused'],
@@ -137,11 +142,15 @@ export const memremapChoices: ChoiceSlice = {
     'D-45': { faultRelief: 'updateException' },
     'D-46': { faultModeParsing: 'exact' },
     'branch-flips': { accessGate: 'key' },
+    'relaxed-faults': { faultMode: 'none' },
+    'fork-inherits': { countFork: 'zero' },
     'handler-borrows': { entryCount: 'saved' },
   },
   sabotages: {
     'count-not-nested': { countNesting: 'flat' },
     'count-borrowed': { entryCount: 'borrowed' },
+    'underflow-wraps': { underflow: 'wraps' },
+    'fork-copies-count': { countFork: 'inherited' },
     'access-gated-by-branch': { accessGate: 'staticBranch' },
     'branch-counted-twice': { branchCounting: 'atomicCounter' },
     'managed-put-always': { managedPut: 'always' },

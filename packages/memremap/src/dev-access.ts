@@ -115,8 +115,18 @@ export class DevAccess {
       this.pkey = key;
       pks.keys.keep(key);
     });
+    this.#hookFork((count ?? verbs.count).fork === 'copy');
     if (kernel.choice('countCheck') === 'warns') this.#hookEnds();
     if (pks.enabled && configured && kernel.choice('entryCount') === 'saved') this.#hookEntry();
+  }
+
+  /** What the copy of the field leaves undone, or does too much. */
+  #hookFork(copied: boolean): void {
+    const { slots } = this.kernel;
+    const inherits = this.kernel.choice('countFork') === 'inherited';
+    if (copied && !inherits) slots.fork.push((_parent, child) => this.ref.set(child, 0));
+    if (copied || !inherits) return;
+    slots.fork.push((parent, child) => this.ref.set(child, this.ref.get(parent)));
   }
 
   /** pgmap_protection_available: whether there is a key to protect with. */

@@ -5,6 +5,7 @@ import type { ChoiceSlice, Choices } from '@pkslab/kernel';
 
 const RFC_V2: Choices = {
   keyAlloc: 'v2Bitmap',
+  clearBit: 'locked',
   noPksErrno: 'EINVAL',
   verbs: 'update',
   initValue: 'constant',
@@ -31,6 +32,7 @@ const RFC_V2: Choices = {
 const RFC_V3: Choices = {
   ...RFC_V2,
   keyAlloc: 'locklessBitmap',
+  clearBit: 'plain',
   verbs: 'mk',
   noAccess: '11b',
   initOrder: 'pkrsFirst',
@@ -45,6 +47,7 @@ const RFC_V3: Choices = {
 const V7: Choices = {
   ...RFC_V3,
   keyAlloc: 'static',
+  clearBit: 'locked',
   noPksErrno: 'EOPNOTSUPP',
   verbs: 'mk_',
   initValue: 'earlyInitcall',
@@ -91,6 +94,7 @@ const REFERENCE: Choices = {
 /**
  * - `keyAlloc` — a bitmap under a mutex [PATCH 05/17], a bitmap without one (RFC V3), or constants of the source
  *   (V7 to V10), where pks_key_alloc is an error.
+ * - `clearBit` — whether the lockless free clears its bit as one operation between CPUs; `__clear_bit` does not.
  * - `noPksErrno` — what pks_key_alloc returns on a CPU without PKS.
  * - `verbs` — pks_update_protection alone; pks_mknoaccess … (RFC V3); pks_mk_noaccess … (V1 to V8);
  *   pks_set_noaccess … (V9, V10).
@@ -129,6 +133,7 @@ export const pksChoices: ChoiceSlice = {
   revisions: { 'rfc-v2': RFC_V2, 'rfc-v3': RFC_V3, v7: V7, v10: V10, reference: REFERENCE },
   texts: {
     keyAlloc: 'where keys come from: an allocator or the source',
+    clearBit: 'whether a free without a lock clears its bit in one operation',
     noPksErrno: 'what pks_key_alloc returns without PKS',
     verbs: 'what drivers call to change their rights',
     initValue: 'where the first register value comes from',
@@ -153,6 +158,7 @@ export const pksChoices: ChoiceSlice = {
   },
   values: {
     keyAlloc: ['v2Bitmap', 'locklessBitmap', 'static'],
+    clearBit: ['plain', 'locked'],
     noPksErrno: ['EINVAL', 'EOPNOTSUPP'],
     verbs: ['update', 'mk', 'mk_', 'set'],
     initValue: ['constant', 'earlyInitcall'],
@@ -187,6 +193,9 @@ export const pksChoices: ChoiceSlice = {
     'D-47': { updateStub: 'silent' },
     'D-49': { oopsPkrs: 'whenOn' },
     'fork-inherits': { forkPolicy: 'init' },
+    'exec-keeps-register': { execReset: 'savedAndRegister' },
+    'compared-write': { writePkrs: 'unconditional' },
+    'lockless-free': { clearBit: 'locked' },
   },
   sabotages: {
     'entry-saves-nothing': { entrySaves: 'nothing' },
@@ -194,5 +203,10 @@ export const pksChoices: ChoiceSlice = {
     'switch-writes-nothing': { schedIn: 'off' },
     'free-closes-one-thread': { freeScope: 'thread' },
     'fork-copies-rights': { forkPolicy: 'copy' },
+    'boot-cpu-open': { initValue: 'earlyInitcall' },
+    'write-compares-first': { writePkrs: 'selfContained' },
+    'exec-leaves-register': { execReset: 'saved' },
+    'free-asks-nobody': { freePolicy: 'trusting' },
+    'free-not-atomic': { keyAlloc: 'locklessBitmap', clearBit: 'plain' },
   },
 };

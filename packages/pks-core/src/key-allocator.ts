@@ -111,13 +111,23 @@ export class KeyAllocator implements Keys {
     if (complaint !== null) {
       this.#kernel.oops.warn(`x86/pkeys: free of key ${pkey}, ${complaint}`);
     } else {
-      // Nobody can be given the key before it is closed wherever that is done.
-      if (this.#everywhere) this.#pkrs.closeEverywhere(pkey);
-      this.#map.giveBack(pkey);
-      this.#users.set(pkey, 0);
-      if (!this.#everywhere) this.#pkrs.changeRights(pkey, PKEY_DISABLE_ACCESS);
+      if (this.#everywhere) this.#giveBackClosed(pkey);
+      else this.#giveBackPosted(pkey);
     }
     this.#map.unlock();
+  }
+
+  /** What belongs to the old owner is gone before the bit says that the key is free. */
+  #giveBackClosed(pkey: number): void {
+    this.#pkrs.closeEverywhere(pkey);
+    this.#users.set(pkey, 0);
+    this.#map.giveBack(pkey);
+  }
+
+  #giveBackPosted(pkey: number): void {
+    this.#map.giveBack(pkey);
+    this.#users.set(pkey, 0);
+    this.#pkrs.changeRights(pkey, PKEY_DISABLE_ACCESS);
   }
 
   #complaint(pkey: number, pkeyUser: string | undefined): string | null {

@@ -67,6 +67,13 @@ export class MutexKeyMap extends KeyMap {
 
 /** find_first_zero_bit and test_and_set_bit_lock, no mutex; the bit goes back by __clear_bit. RFC V3 */
 export class LocklessKeyMap extends KeyMap {
+  readonly #locked: boolean;
+
+  constructor(kernel: Kernel) {
+    super(kernel);
+    this.#locked = kernel.choice('clearBit') === 'locked';
+  }
+
   lock(): void {}
   unlock(): void {}
 
@@ -82,7 +89,8 @@ export class LocklessKeyMap extends KeyMap {
    * between them on hardware, where it is one instruction without a lock prefix.
    */
   giveBack(pkey: number): void {
-    this.map.set(0, (this.read() & ~(1 << pkey)) >>> 0);
+    if (this.#locked) this.map.testAndClearBit(0, pkey);
+    else this.map.set(0, (this.read() & ~(1 << pkey)) >>> 0);
   }
 }
 

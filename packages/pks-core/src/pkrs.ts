@@ -212,10 +212,11 @@ export class Pkrs implements Copies {
   closeEverywhere(pkey: number): void {
     const { saved, cache, machine } = this;
     this.changeRights(pkey, PKEY_DISABLE_ACCESS);
-    for (let task = 0; task < saved.values.length; task++) closeIn(saved, task, pkey);
+    const noAccess = PKEY_DISABLE_ACCESS | this.withAccess;
+    for (let task = 0; task < saved.values.length; task++) closeIn(saved, task, pkey, noAccess);
     for (const { index } of machine.cpus) {
-      closeIn(cache.column, index, pkey);
-      closeIn(machine.registers.pkrs, index, pkey);
+      closeIn(cache.column, index, pkey, noAccess);
+      closeIn(machine.registers.pkrs, index, pkey, noAccess);
     }
   }
 
@@ -249,6 +250,7 @@ export class Pkrs implements Copies {
    * kernel.call(() => kernel.machine.tryStore32(page, 1)); // => false: it went through
    */
   updateException(state: EntryState, pkey: number, protection: number): void {
+    this.machine.mark(Mark.updateException, 1);
     const { words, updatesHandler } = this.#entry;
     if (words.length === 0 || updatesHandler) this.changeRights(pkey, protection);
     this.setInterrupted(state, pkey, protection);
@@ -280,8 +282,8 @@ export class Pkrs implements Copies {
 }
 
 /** Closes a key in one copy, where it is not closed. */
-function closeIn(copy: Column, index: number, pkey: number): void {
+function closeIn(copy: Column, index: number, pkey: number, noAccess: number): void {
   const value = copy.get(index);
-  if (pkrPair(value, pkey) === PKEY_DISABLE_ACCESS) return;
-  copy.set(index, getNewPkr(value, pkey, PKEY_DISABLE_ACCESS));
+  if (pkrPair(value, pkey) === noAccess) return;
+  copy.set(index, getNewPkr(value, pkey, noAccess));
 }

@@ -98,7 +98,9 @@ export class Nvdimm {
   }
 
   #obey(command: number): void {
-    const { memory } = this.#kernel.machine;
+    const { memory, journal } = this.#kernel.machine;
+    // A search takes every step back, and could not take back what media were told.
+    if (journal !== null) return;
     const slot = this.#slots[Math.floor(command / Command.commands)];
     if (slot === undefined) return;
     const { region, media } = slot;

@@ -71,7 +71,9 @@ describe('reads and writes', () => {
         return kernel.machine.tryStore32(device.address, 1) ? error : 1;
       };
       const scenario = pmemScenario({ ...none, irq: 1 }, guest);
-      const found = explore(scenario, { revision: 'rfc-v2' });
+      // Patch 08 warns of the stray store itself, which is welcome, and not what is asked here.
+      const quiet = { keyFaultWarn: 'withoutPks' };
+      const found = explore(scenario, { revision: 'rfc-v2', with: quiet });
       expect(found).toMatchObject({ verdict: 'violated', events: 1, attributedTo: 'D-01' });
       expect(explore(scenario)).toMatchObject({ verdict: 'holds' });
     }

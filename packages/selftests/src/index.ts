@@ -1,5 +1,16 @@
 // SPDX-License-Identifier: MIT
 
+export type { Behaviour, Defect } from './defects/defect.ts';
+export {
+  type DefectVerdict,
+  defects,
+  defectsTable,
+  findings,
+  isBehaviour,
+  scenarioOf,
+  showDefect,
+  showWhatIf,
+} from './defects.ts';
 export { type PhaseOptions, type PhaseProgress, runPhase } from './demo/phase.ts';
 export { type CanaryEffect, complaints, type PhaseResult } from './demo/result.ts';
 export {

@@ -28,11 +28,14 @@ import {
 import { type DeviceRange, rightsOf } from './invariants/rights.ts';
 
 export { legalCalls } from './invariants/calls.ts';
+export { flushedIsDurable } from './invariants/durable.ts';
+export { savesWhileWatched } from './invariants/entries.ts';
 export type { Domain } from './invariants/keys.ts';
+export { freshKeysAreClosed } from './invariants/keys.ts';
 export type { DeviceRange } from './invariants/rights.ts';
 
 /**
- * I1–I13, I15 and G for a booted kernel with a device key; I16 is {@link legalCalls}.
+ * I1–I13, I15 and G for a booted kernel with a device key; I14 is {@link savesWhileWatched}, I16 {@link legalCalls}.
  *
  * Call it on a kernel that has just booted: I12 looks at what bring-up left.
  *
@@ -52,7 +55,7 @@ export function pksInvariants(
     handlerLeavesUnchanged(rights),
     grantsArePrivate(rights),
     countMatchesKey(rights),
-    ownGrantNeverFaults(rights),
+    ownGrantNeverFaults(kernel, rights),
     handledMeansThrough(kernel),
     nothingOpenWithoutGrant(rights, device),
     newTaskStartsClosed(rights),

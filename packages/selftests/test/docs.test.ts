@@ -14,7 +14,7 @@ const TRACE =
 /** And a comment says what the text claims to hold. */
 const HOLDS = /<!-- explore: (\S+) on ([^\s,]+) holds((?:, \w+ \S+)*) -->/g;
 
-const pages = ['explore.md', 'reference-design.md', 'open-questions.md'];
+const pages = ['explore.md', 'reference-design.md', 'open-questions.md', 'findings.md'];
 
 describe.each(pages)('docs/%s', (page) => {
   const path = new URL(`../../../docs/${page}`, import.meta.url);

@@ -3,7 +3,7 @@
 
 import { type Invariant, invariant } from '@pkslab/explore';
 import { type Kernel, Mark } from '@pkslab/kernel';
-import { INIT_PKRS_VALUE } from '@pkslab/pks-core';
+import { savedPkrsField } from '@pkslab/pks-core';
 import { CR4_PKS } from '@pkslab/x86-cpu';
 import { CHANGING, hex, type Rights } from './rights.ts';
 
@@ -50,9 +50,7 @@ export function handlerStartsClosed(rights: Rights): Invariant {
     mark(view, id) {
       if (id !== Mark.handlerBody) return null;
       const msr = rights.msr(view.cpu);
-      return msr === INIT_PKRS_VALUE
-        ? null
-        : `a handler (${view.frame}) starts with MSR ${hex(msr)}`;
+      return msr === rights.init ? null : `a handler (${view.frame}) starts with MSR ${hex(msr)}`;
     },
   });
 }
@@ -91,21 +89,23 @@ export function newTaskStartsClosed(rights: Rights): Invariant {
       if (id !== Mark.start) return null;
       const saved = rights.saved(view.task);
       const ref = rights.ref(view.task);
-      if (saved === INIT_PKRS_VALUE && ref === 0) return null;
+      if (saved === rights.init && ref === 0) return null;
       return `task ${view.task} starts with saved_pkrs ${hex(saved)}, count ${ref}`;
     },
   });
 }
 
-/** What bring-up left: read once, on the kernel as boot gave it. */
+/** What bring-up left, read once on the kernel as boot gave it; and each task on a CPU that came back. */
 export function cpuStartsClosed(kernel: Kernel, rights: Rights): Invariant {
   const { machine } = kernel;
+  const { cr4 } = machine.registers;
+  const isEnabled = (cpu: number): boolean => ((cr4.values[cpu] as number) & CR4_PKS) !== 0;
   const problems = machine.features.pks
     ? machine.cpus.flatMap(({ index }) => {
-        const enabled = ((machine.registers.cr4.values[index] as number) & CR4_PKS) !== 0;
+        const enabled = isEnabled(index);
         const msr = rights.msr(index);
         const cache = rights.cache(index);
-        if (enabled && msr === INIT_PKRS_VALUE && cache === INIT_PKRS_VALUE) return [];
+        if (enabled && msr === rights.init && cache === rights.init) return [];
         const bit = `CR4.PKS ${enabled ? 1 : 0}`;
         return [
           `CPU ${index} runs its first task with MSR ${hex(msr)}, pkrs_cache ${hex(cache)}, ${bit}`,
@@ -115,7 +115,12 @@ export function cpuStartsClosed(kernel: Kernel, rights: Rights): Invariant {
   return invariant({
     id: 'I12',
     text: 'a CPU runs its first task with MSR = cache = INIT and CR4.PKS set',
-    looksAt: [],
-    boundary: () => problems[0] ?? null,
+    looksAt: [cr4],
+    boundary(view) {
+      // A CPU that came back may run the idle task until its set-up is done.
+      const isIdle = view.task < machine.cpus.length;
+      if (!machine.features.pks || isIdle || isEnabled(view.cpu)) return problems[0] ?? null;
+      return `CPU ${view.cpu} runs task ${view.task} with CR4.PKS 0`;
+    },
   });
 }

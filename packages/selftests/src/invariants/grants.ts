@@ -3,6 +3,7 @@
 
 import { type Invariant, invariant, type View } from '@pkslab/explore';
 import { type Kernel, Mark } from '@pkslab/kernel';
+import { memremap } from '@pkslab/memremap';
 import { formatAddress, PF_PK } from '@pkslab/x86-cpu';
 import { type DeviceRange, GRANTING, hex, type Rights } from './rights.ts';
 
@@ -48,14 +49,17 @@ export function countMatchesKey(rights: Rights): Invariant {
   });
 }
 
-export function ownGrantNeverFaults(rights: Rights): Invariant {
+/** A grant is of the device key: faults on what carries another one are not spoken of. */
+export function ownGrantNeverFaults(kernel: Kernel, rights: Rights): Invariant {
+  const { pkey } = kernel.module(memremap).access;
   return invariant({
     id: 'I7',
     text: "an access between a context's own grant and revoke never faults",
     looksAt: [],
     cells: [rights.cells.msr, rights.cells.count],
-    fault(view, errorCode) {
+    fault(view, errorCode, address) {
       if (view.grants === 0 || (errorCode & PF_PK) === 0) return null;
+      if (kernel.mm.lookup(address).key !== pkey) return null;
       return `a ${view.frame} context with a grant got #PF 0x${errorCode.toString(16)}`;
     },
   });

@@ -2,12 +2,12 @@
 // I9, I10 and I13: keys, the mappings that carry them, and the static branch.
 
 import { type Invariant, invariant } from '@pkslab/explore';
-import type { Kernel } from '@pkslab/kernel';
+import { type Kernel, TaskState } from '@pkslab/kernel';
 import { memremap, PGMAP_PROT_ENABLED } from '@pkslab/memremap';
-import { PKS_NUM_KEYS } from '@pkslab/pks-core';
-import { formatAddress, PAGE_SIZE } from '@pkslab/x86-cpu';
+import { PKS_NUM_KEYS, pksCore } from '@pkslab/pks-core';
+import { type Column, formatAddress, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { type KeyedLeaf, keyedLeaves } from './keyed-leaves.ts';
-import { cellsOf, type Rights } from './rights.ts';
+import { cellsOf, type Rights, rightsOf } from './rights.ts';
 
 /** A range of addresses that was mapped with a key. */
 export interface Domain {
@@ -34,20 +34,80 @@ function strayKey(value: number, free: number): number {
   return key;
 }
 
-export function freeKeysAreClosed(kernel: Kernel, rights: Rights): Invariant {
-  const taken = cellsOf(kernel, 'pks_key_allocation_map');
-  const { values: map } = taken;
+/** AD bits of the keys that nobody has: constant where keys are static. */
+function freeKeysOf(kernel: Kernel): () => number {
+  const { keys } = kernel.module(pksCore);
+  if (keys.isStatic) {
+    let taken = 0;
+    for (let key = 0; key < PKS_NUM_KEYS; key++) if (keys.isAllocated(key)) taken |= 1 << key;
+    const free = freeKeys(taken);
+    return () => free;
+  }
+  const { values: map } = cellsOf(kernel, 'pks_key_allocation_map');
   const freeOf = new Map<number, number>();
-  const free = (): number => {
-    const bits = map[0] as number;
-    const known = freeOf.get(bits) ?? freeKeys(bits);
-    if (known !== 0 && !freeOf.has(bits)) freeOf.set(bits, known);
-    return known;
+  return () => {
+    const taken = map[0] as number;
+    let free = freeOf.get(taken);
+    if (free === undefined) {
+      free = freeKeys(taken);
+      freeOf.set(taken, free);
+    }
+    return free;
   };
+}
+
+/** pks_key_allocation_map, where there is one. */
+function allocationMap(kernel: Kernel): Column[] {
+  const { isStatic } = kernel.module(pksCore).keys;
+  return isStatic ? [] : [cellsOf(kernel, 'pks_key_allocation_map')];
+}
+
+/** A key that was free a step ago and is open somewhere; which were free is kept in a cell. */
+function freshKeyCheck(kernel: Kernel, rights: Rights, free: () => number): () => string | null {
+  const field = { name: 'explore.free_keys', type: 'u32', initial: 0, per: 'global' } as const;
+  const before = kernel.machine.column(field);
+  before.values[0] = free();
+  return () => {
+    const was = before.values[0] as number;
+    const now = free();
+    if (was === now) return null;
+    before.poke(0, now);
+    return openSomewhere(kernel, rights, (was & ~now) >>> 0);
+  };
+}
+
+/** Where one of the keys whose AD bits are `fresh` is open. */
+function openSomewhere({ machine, tasks }: Kernel, rights: Rights, fresh: number): string | null {
+  for (const { index } of machine.cpus) {
+    const key = strayKey(rights.msr(index), fresh);
+    if (key > 0) return `key ${key} is newly allocated, and open on CPU ${index}`;
+  }
+  for (const [task, state] of tasks.state.values.entries()) {
+    if (state !== TaskState.running && state !== TaskState.sleeping) continue;
+    const key = strayKey(rights.saved(task), fresh);
+    if (key > 0) return `key ${key} is newly allocated, and open in task ${task}`;
+  }
+  return null;
+}
+
+/** The other half of I9, for scenarios in which keys are allocated: it looks at every task. */
+export function freshKeysAreClosed(kernel: Kernel): Invariant {
+  const rights = rightsOf(kernel);
+  const check = freshKeyCheck(kernel, rights, freeKeysOf(kernel));
+  return invariant({
+    id: 'I9',
+    text: 'a newly allocated key is access-disabled in every task and on every CPU',
+    boundary: check,
+  });
+}
+
+export function freeKeysAreClosed(kernel: Kernel, rights: Rights): Invariant {
+  const free = freeKeysOf(kernel);
+  const { msr, saved } = rights.columns;
   return invariant({
     id: 'I9',
     text: 'an unallocated key is access-disabled in every task and on every CPU, and in no PTE',
-    looksAt: [rights.columns.msr, rights.columns.saved, taken],
+    looksAt: [msr, saved, ...allocationMap(kernel)],
     boundary(view) {
       const msr = strayKey(rights.msr(view.cpu), free());
       if (msr > 0) return `CPU ${view.cpu}: key ${msr} is free, and open in MSR`;
@@ -55,7 +115,7 @@ export function freeKeysAreClosed(kernel: Kernel, rights: Rights): Invariant {
       return saved === 0 ? null : `task ${view.task}: key ${saved} is free, and open in saved_pkrs`;
     },
     end() {
-      const stray = keyedLeaves(kernel).find(({ key }) => (((map[0] as number) >>> key) & 1) === 0);
+      const stray = keyedLeaves(kernel).find(({ key }) => ((free() >>> (key * 2)) & 1) === 1);
       if (stray === undefined) return null;
       return `key ${stray.key} is free, and the page at ${formatAddress(stray.address)} carries it`;
     },

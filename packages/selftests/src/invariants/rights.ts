@@ -4,7 +4,7 @@
 import type { WatchedCell, Window } from '@pkslab/explore';
 import type { Kernel } from '@pkslab/kernel';
 import { memremap } from '@pkslab/memremap';
-import { pkrsCacheField, savedPkrsField } from '@pkslab/pks-core';
+import { pkrsCacheField, pksCore, savedPkrsField } from '@pkslab/pks-core';
 import type { Column } from '@pkslab/x86-cpu';
 
 /** Where register, cache and saved value are being changed together. */
@@ -32,6 +32,8 @@ export interface Rights {
     readonly saved: Column;
     readonly ref: Column;
   };
+  /** INIT: what this revision's CPUs, tasks and handlers are to start with. */
+  readonly init: number;
   /** Whether the device key is open in a register value. */
   isOpen(value: number): boolean;
   /** The same, by the names that traces give them. */
@@ -64,6 +66,7 @@ export function rightsOf(kernel: Kernel): Rights {
     cache: (cpu) => cache[cpu] as number,
     saved: (task) => saved[task] as number,
     ref: (task) => ref[task] as number,
+    init: kernel.module(pksCore).pkrs.init.value,
     isOpen: (value) => ((value >>> shift) & 0b01) === 0,
     cells,
   };

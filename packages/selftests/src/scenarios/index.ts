@@ -2,8 +2,12 @@
 // The catalogue.
 
 import type { Scenario } from '@pkslab/explore';
+import { cpuReturns, irqInIdle, xenUpcall } from './cpus.ts';
+import { irqInFault, nmiGrantsInSwitch, nmiInIrq, nmiInSwitch } from './entries.ts';
+import { alias, allocRace, freedKeyMapped, handlerSecondKey, keyReuse, twoKeys } from './keys.ts';
 import { kmapHandover } from './kmap-handover.ts';
 import {
+  childSection,
   everything,
   faultSleeps,
   forkInSection,
@@ -14,7 +18,36 @@ import {
   preemptInSection,
   strayStore,
 } from './sections.ts';
-import { attachFirst, attachSecond, detachLast } from './two-cpus.ts';
+import {
+  daxCopyFaults,
+  daxSupported,
+  daxWriteback,
+  detachUnderDax,
+  detachUnderIo,
+  pmemFlush,
+  pmemStray,
+  pmemWrite,
+  writecacheStore,
+} from './storage.ts';
+import {
+  execInSection,
+  flaggedTask,
+  kmapInAtomic,
+  preemptedUpdates,
+  surplusClose,
+  yieldInSection,
+} from './tasks.ts';
+import {
+  attachFirst,
+  attachRace,
+  attachSecond,
+  detachLast,
+  devdaxUnbind,
+  freshCpus,
+  kmapBesideSection,
+  sectionsOnTwoCpus,
+  unmapUnderPage,
+} from './two-cpus.ts';
 
 /** Every scenario, smallest first. */
 export const scenarios: readonly Scenario[] = Object.freeze([
@@ -27,8 +60,43 @@ export const scenarios: readonly Scenario[] = Object.freeze([
   nestedSections,
   strayStore,
   forkInSection,
+  childSection,
   attachFirst,
   detachLast,
   attachSecond,
+  yieldInSection,
+  flaggedTask,
+  surplusClose,
+  execInSection,
+  nmiInSwitch,
+  nmiGrantsInSwitch,
+  nmiInIrq,
+  irqInFault,
+  preemptedUpdates,
+  freshCpus,
+  irqInIdle,
+  cpuReturns,
+  xenUpcall,
+  twoKeys,
+  handlerSecondKey,
+  keyReuse,
+  freedKeyMapped,
+  alias,
+  allocRace,
+  attachRace,
+  sectionsOnTwoCpus,
+  kmapBesideSection,
+  daxWriteback,
+  daxSupported,
+  writecacheStore,
+  pmemFlush,
+  kmapInAtomic,
+  devdaxUnbind,
+  unmapUnderPage,
+  pmemStray,
+  daxCopyFaults,
+  pmemWrite,
+  detachUnderDax,
+  detachUnderIo,
   everything,
 ]);

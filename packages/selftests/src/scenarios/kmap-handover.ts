@@ -5,6 +5,7 @@ import { type Scenario, scenario } from '@pkslab/explore';
 import type { RevisionRequest } from '@pkslab/kernel';
 import type { FieldDefinition } from '@pkslab/x86-cpu';
 import { legalCalls, pksInvariants } from '../invariants.ts';
+import { NO_EVENTS, section } from './section.ts';
 import { smallStack } from './small-stack.ts';
 
 const handedField: FieldDefinition = {
@@ -20,6 +21,9 @@ const doneField: FieldDefinition = {
   per: 'global',
 };
 
+/** Policies under which kmap's address may be handed to another task. */
+const GRANTS_TO_HOLDERS: readonly string[] = ['grant', 'global'];
+
 /**
  * A maps a page and waits until B has stored through the address.
  *
@@ -30,18 +34,20 @@ const doneField: FieldDefinition = {
 export const kmapHandover: Scenario = scenario({
   name: 'kmap-handover',
   title: 'a task maps a page and hands the address to another, which stores through it',
-  budget: { irq: 0, nmi: 0, preempt: 0, pageFault: 0 },
+  budget: NO_EVENTS,
   setup(request: RevisionRequest) {
     const stack = smallStack(request);
     const { kernel, kmap, pfn, address } = stack;
     const handed = kernel.machine.column(handedField);
     const done = kernel.machine.column(doneField);
-    const legal = kernel.choice('kmapPolicy') === 'grant';
+    const legal = GRANTS_TO_HOLDERS.includes(kernel.choice('kmapPolicy'));
+    const map = { open: () => kmap.kmap(pfn), close: () => kmap.kunmap(pfn) };
+    const { open, close } = legal ? map : section(stack);
     const mapper = kernel.spawn('A', () => {
-      kmap.kmap(pfn);
+      open();
       handed.set(0, 1);
       kernel.sched.sleepUntil(done, 0, 1);
-      kmap.kunmap(pfn);
+      close();
     });
     const user = kernel.spawn('B', () => {
       if (handed.get(0) === 0) kernel.sched.sleepUntil(handed, 0, 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The stack that scenarios run on: as little of everything as the protocol needs.
 
-import { boot, type Kernel, type RevisionRequest } from '@pkslab/kernel';
+import { boot, type Kernel, type KernelModule, type RevisionRequest } from '@pkslab/kernel';
 import { type Kmap, kmap } from '@pkslab/kmap';
 import {
   MemoryType,
@@ -10,9 +10,9 @@ import {
   type PagemapRequest,
   PGMAP_PROT_ENABLED,
 } from '@pkslab/memremap';
-import { pksCore } from '@pkslab/pks-core';
 import { CHUNK_SIZE, PAGE_SIZE } from '@pkslab/x86-cpu';
 import type { DeviceRange } from '../invariants.ts';
+import { stackModules } from '../stack.ts';
 
 /** Where the scenarios' device memory lies. */
 const DEVICE_BASE = 0x1_0000_0000;
@@ -42,21 +42,30 @@ export interface BareStack {
 }
 
 /** Boots a kernel with one protected device of 2 MiB attached. */
-export function smallStack(request: RevisionRequest, cpus = 1): SmallStack {
-  const { kernel, memremap: devices, device, range } = bareStack(request, cpus);
+export function smallStack(
+  request: RevisionRequest,
+  cpus = 1,
+  more: readonly KernelModule<unknown>[] = [],
+): SmallStack {
+  const { kernel, memremap: devices, device, range } = bareStack(request, cpus, more);
   devices.pagemaps.memremapPages(device);
   const pfn = DEVICE_BASE / PAGE_SIZE;
   return { kernel, memremap: devices, kmap: kernel.module(kmap), pfn, ...range };
 }
 
 /** A kernel with a device of 2 MiB that nobody has attached yet. */
-export function bareStack(request: RevisionRequest, cpus: number): BareStack {
+export function bareStack(
+  request: RevisionRequest,
+  cpus: number,
+  more: readonly KernelModule<unknown>[] = [],
+): BareStack {
   const kernel = boot({
     ...request,
     cpus,
     memory: 4 * CHUNK_SIZE,
     tasks: 12,
-    modules: [pksCore, memremap, kmap],
+    // Some of them rest here; but then every repair, sabotage and choice is known in every scenario.
+    modules: [...stackModules, ...more],
   });
   const device = addDevice(kernel, DEVICE_BASE);
   const range = { address: kernel.mm.directAddress(DEVICE_BASE), size: CHUNK_SIZE };

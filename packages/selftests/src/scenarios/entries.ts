@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+// Scenarios about entries that nest: handlers with sections of their own, above each other and above a switch.
+
+import { type Scenario, scenario } from '@pkslab/explore';
+import type { RevisionRequest } from '@pkslab/kernel';
+import {
+  copyFromUser,
+  handlerSection,
+  IRQ_VECTOR,
+  legalTasks,
+  NO_EVENTS,
+  storeAfterYield,
+  storeOnce,
+} from './section.ts';
+import { type SmallStack, smallStack } from './small-stack.ts';
+
+/** A stack whose interrupt and NMI handlers have sections. */
+function withHandlers(request: RevisionRequest): SmallStack {
+  const stack = smallStack(request);
+  stack.kernel.entry.requestIrq(IRQ_VECTOR, handlerSection(stack));
+  stack.kernel.entry.registerNmi(handlerSection(stack));
+  return stack;
+}
+
+/** D-04: three contexts on one stack, each with rights of its own. Legal: kmap and dev_access in any context. */
+export const nmiInIrq: Scenario = scenario({
+  name: 'nmi-in-irq',
+  title: 'a task, an interrupt above it and an NMI above that each have a section',
+  budget: { ...NO_EVENTS, irq: 1, nmi: 1 },
+  setup(request: RevisionRequest) {
+    const stack = withHandlers(request);
+    return legalTasks(stack, storeOnce(stack));
+  },
+});
+
+/** D-04 with a fault that sleeps in between. Legal: copy_from_user in a section, a section in an interrupt. */
+export const irqInFault: Scenario = scenario({
+  name: 'irq-in-fault',
+  title:
+    'a copy from user memory faults inside a section, an interrupt with a section comes into the fault',
+  budget: { ...NO_EVENTS, irq: 1, pageFault: 1 },
+  setup(request: RevisionRequest) {
+    const stack = withHandlers(request);
+    return legalTasks(stack, copyFromUser(stack), storeOnce(stack));
+  },
+});
+
+/** The switch's own steps are interrupted by what no flag holds back. Legal: schedule() in a section. */
+export const nmiInSwitch: Scenario = scenario({
+  name: 'nmi-in-switch',
+  title:
+    'two tasks switch to each other inside their sections; an NMI comes at any step of the switch',
+  budget: { ...NO_EVENTS, nmi: 1 },
+  setup(request: RevisionRequest) {
+    const stack = smallStack(request);
+    return legalTasks(stack, storeAfterYield(stack), storeAfterYield(stack));
+  },
+});
+
+/** The same with an NMI handler that has a section of its own. */
+export const nmiGrantsInSwitch: Scenario = scenario({
+  name: 'nmi-grants-in-switch',
+  title:
+    'two tasks switch inside their sections; an NMI with a section comes at any step of the switch',
+  budget: { ...NO_EVENTS, nmi: 1 },
+  setup(request: RevisionRequest) {
+    const stack = withHandlers(request);
+    return legalTasks(stack, storeAfterYield(stack), storeAfterYield(stack));
+  },
+});
