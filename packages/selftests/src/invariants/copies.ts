@@ -3,7 +3,6 @@
 
 import { type Invariant, invariant } from '@pkslab/explore';
 import { type Kernel, Mark } from '@pkslab/kernel';
-import { savedPkrsField } from '@pkslab/pks-core';
 import { CR4_PKS } from '@pkslab/x86-cpu';
 import { CHANGING, hex, type Rights } from './rights.ts';
 
