@@ -5,7 +5,7 @@
  * Kinds of events.
  *
  * `ipi` is the arrival of an interrupt that the kernel's own code has sent: it needs no budget, as another
- * CPU's step needs none.
+ * CPU's step needs none. `powerFail` ends the run of all CPUs and begins the scenario's recovery.
  */
 export const EVENT_KINDS = [
   'irq',
@@ -15,6 +15,7 @@ export const EVENT_KINDS = [
   'machineCheck',
   'migrate',
   'ipi',
+  'powerFail',
 ] as const;
 
 export type EventKind = (typeof EVENT_KINDS)[number];

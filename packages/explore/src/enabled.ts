@@ -28,6 +28,7 @@ const PAGE_FAULT = bitOf('pageFault');
 const MACHINE_CHECK = bitOf('machineCheck');
 const MIGRATE = bitOf('migrate');
 const IPI = bitOf('ipi');
+const POWER_FAIL = bitOf('powerFail');
 /** NMIs and machine checks have lower vectors. */
 const FIRST_MASKABLE = 32;
 /** Kinds that run a handler and go back. */
@@ -48,6 +49,8 @@ export class Enabled {
   readonly #actions: readonly CpuActions[];
   /** Events left: one cell a kind, then one for all kinds together; the same for each CPU behind these. */
   readonly #budget: Column;
+  /** Whether the power has failed. */
+  readonly #crashed: Column;
   /** Kinds that a schedule may have at all, a bit each. */
   #watched = 0;
   /** Kinds that are limited on each CPU, a bit each. */
@@ -63,6 +66,8 @@ export class Enabled {
     const name = 'explore.budget';
     const count = (TOTAL + 1) * (cpus.length + 1);
     this.#budget = machine.column({ name, type: 'u8', initial: 0, per: 'object', count });
+    const crashed = 'explore.crashed';
+    this.#crashed = machine.column({ name: crashed, type: 'bool', initial: 0, per: 'global' });
   }
 
   /** Says how many events of each kind may still happen, and how many of all kinds together. */
@@ -81,6 +86,16 @@ export class Enabled {
       for (const { index } of cpus) this.#budget.poke((TOTAL + 1) * (index + 1) + i, each);
     }
     this.#budget.poke(TOTAL, total);
+  }
+
+  /** Whether the power has failed: nothing happens any more. */
+  get crashed(): boolean {
+    return this.#crashed.values[0] === 1;
+  }
+
+  /** The power fails: no CPU takes another step. */
+  crash(): void {
+    this.#crashed.poke(0, 1);
   }
 
   /** An IPI was sent, for the first time perhaps. */
@@ -113,6 +128,7 @@ export class Enabled {
 
   /** Writes what could happen next on a CPU behind `count` others; `allowed` as given by {@link allowed}. */
   list(cpu: number, allowed: number, into: Action[], count: number): number {
+    if ((this.#watched & POWER_FAIL) !== 0 && this.crashed) return count;
     const node = this.#nodeOf(cpu);
     const own = this.#actions[cpu] as CpuActions;
     let end = count;
@@ -189,9 +205,14 @@ export class Enabled {
     // One context is left for a fault of the entry itself.
     if (kinds !== 0 && (this.#stacks.depth.values[task] as number) >= MAX_DEPTH - 1) {
       if ((kinds & (this.#affordable(cpu) | IPI)) !== 0) this.truncated = true;
-      return 0;
+      return this.#powerFailure(cpu);
     }
-    return kinds;
+    return kinds | this.#powerFailure(cpu);
+  }
+
+  /** The power fails for all CPUs at once, so that of one is enough. */
+  #powerFailure(cpu: number): number {
+    return cpu === 0 ? this.#watched & POWER_FAIL : 0;
   }
 
   /** Whether an IPI that another CPU sends could arrive on this one now. */

@@ -45,6 +45,17 @@ interface Level {
   high: number;
 }
 
+/** Whether nothing can happen any more; that the power fails does not count. */
+function goesNowhere({ all, actions }: Level): boolean {
+  return all === 0 || (all === 1 && actions[0]?.event === 'powerFail');
+}
+
+/** Whether only one thing can happen; that the power fails does not count. */
+function goesOneWay({ all, actions }: Level): boolean {
+  if (all === 2) return actions[0]?.event === 'powerFail' || actions[1]?.event === 'powerFail';
+  return all === 1;
+}
+
 interface Found {
   readonly violation: Violation;
   readonly schedule: readonly Action[];
@@ -241,9 +252,9 @@ export class ExhaustiveSearch {
     this.states++;
     const level = this.levelAt(depth);
     this.list(level);
-    if (level.count === 0) {
+    if (goesNowhere(level)) {
       this.checkEnd();
-      return;
+      if (level.count === 0 || this.system.checker.violation !== null) return;
     }
     level.next = 0;
     level.mark = undo.mark;
@@ -286,7 +297,7 @@ export class ExhaustiveSearch {
   private loops(low: number, high: number): boolean {
     for (let i = this.depth - 1; i >= 0; i--) {
       const level = this.levels[i] as Level;
-      if (level.all !== 1) return false;
+      if (!goesOneWay(level)) return false;
       if (level.low === low && level.high === high) return true;
     }
     return false;

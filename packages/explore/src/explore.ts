@@ -11,9 +11,10 @@ import {
   explain,
   explanationText,
 } from './explanation.ts';
+import { ExploreError } from './explore-error.ts';
 import type { Recording } from './recording.ts';
 import type { SavedTrace } from './saved-trace.ts';
-import { type Deliver, onCpus, type Scenario } from './scenario.ts';
+import { type Deliver, onCpus, type Scenario, type Setup } from './scenario.ts';
 import type { Limits, Progress, SearchResult } from './search.ts';
 import { runStrategy, type Strategy, type StrategyOptions } from './strategy.ts';
 import { type Suspension, suspensions } from './suspension.ts';
@@ -78,6 +79,8 @@ export interface Exploration {
   readonly reduced: boolean;
   /** The odds that two states of the search shared their 64 bits of hash, and one was taken for the other. */
   readonly collisionOdds: number;
+  /** Runs of the scenario's recovery: one for each way in which what it reads may have survived a power failure. */
+  readonly recoveries: number;
   readonly sitesReached: number;
   readonly undelivered: readonly UndeliveredPair[];
   /** Windows of the kernel's code in which invariants were not checked. */
@@ -97,7 +100,7 @@ export interface Exploration {
  * `holds` is said only of a finished space; a violation is minimal in its number of events.
  *
  * @throws {KernelError} EINVAL for an unknown revision, repair or choice.
- * @throws {ExploreError} for a number of CPUs that the scenario does not have.
+ * @throws {ExploreError} for a number of CPUs that the scenario does not have, or a power failure without a recovery.
  */
 export function explore(wanted: Scenario, options: ExploreOptions = {}): Exploration {
   const scenario = onCpus(wanted, options.cpus);
@@ -105,6 +108,7 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
   const budget: Budget = { ...scenario.budget, ...options.budget };
   const seconds = stopwatch(options);
   const setup = scenario.setup(request);
+  refuseCrashes(scenario, setup, budget);
   const system = new System(setup);
   const deliver = options.deliver ?? scenario.deliver ?? 'every-op';
   const { machine, tries } = system;
@@ -138,6 +142,7 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
     bound: { ...wholeBudget(budget, cpus), cpus, maxStates },
     reduced: result.reduced,
     collisionOdds: result.collisionOdds,
+    recoveries: system.recoveries,
     sitesReached: coverage.sitesReached.length,
     undelivered: coverage.undelivered,
     suspended: suspensions(system, setup.invariants, coverage.sites),
@@ -191,6 +196,14 @@ function violationOf({ recording, saved, explanation }: ExplainedViolation): Vio
     recording,
     saved,
   };
+}
+
+function refuseCrashes({ name }: Scenario, setup: Setup, budget: Budget): void {
+  const { powerFail } = wholeBudget(budget, setup.kernel.machine.cpus.length);
+  if (powerFail === 0 || setup.recovery !== undefined) return;
+  throw new ExploreError(
+    `scenario ${name} has no recovery: give its setup one, or leave out power failures`,
+  );
 }
 
 /** Host seconds since now. */

@@ -171,10 +171,8 @@ export class GuidedRun {
 
   /** What the end of a run comes to, once there is no next step. */
   end(): GuidedEnd {
-    const { checker, ended } = this.#system;
-    if (ended) checker.end();
-    else checker.violate('I16', 'deadlock: no task can run, and some have not ended');
-    if (checker.violation !== null) return 'violated';
+    this.#system.finish();
+    if (this.#system.checker.violation !== null) return 'violated';
     return this.missed === null ? 'ended' : 'diverged';
   }
 

@@ -35,6 +35,7 @@ export { lockOrder, noSleepingWhileAtomic } from './locks.ts';
 export { mermaidText } from './mermaid.ts';
 export type { NearestPassing } from './nearest.ts';
 export type { Recording, TraceStep, WatchedValue } from './recording.ts';
+export type { CrashedMemory, Recovery } from './recovery.ts';
 export { type Replay, type ReplayOptions, replay, stepsOf } from './replay.ts';
 export { parseTrace, type SavedTrace } from './saved-trace.ts';
 export { type Deliver, type Scenario, type Setup, scenario, type Wish } from './scenario.ts';

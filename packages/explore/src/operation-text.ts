@@ -24,6 +24,7 @@ export function eventText(action: Action): string {
   if (action.event === 'migrate') return `migrate: the task moves to CPU ${action.choice}`;
   if (action.event === 'ipi') return `IPI arrives, vector 0x${action.choice.toString(16)}`;
   if (action.event === 'machineCheck') return 'machine check';
+  if (action.event === 'powerFail') return 'the power fails';
   return action.event === 'nmi' ? 'nmi' : 'page fault on user memory';
 }
 

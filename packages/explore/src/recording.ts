@@ -97,6 +97,15 @@ export class Recorder {
     const what =
       event === null ? (this.#operation ?? arrival) : { ...arrival, text: eventText(action) };
     this.steps.push({ cpu, task, ...what, event, changes: this.#changes(cpu) });
+    if (event === 'powerFail') this.#noteRecovery();
+  }
+
+  /** The lines that the recovery read, and what had survived of each. */
+  #noteRecovery(): void {
+    const recovery = { cpu: 0, task: 'recovery', context: 'recovery', function: null };
+    for (const text of this.#system.crash?.reads ?? []) {
+      this.steps.push({ ...recovery, event: null, text, changes: [] });
+    }
   }
 
   /** The step that changed a cell last, by number; null where none did. */

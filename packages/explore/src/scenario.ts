@@ -5,6 +5,7 @@ import type { Kernel, RevisionRequest } from '@pkslab/kernel';
 import type { Budget } from './budget.ts';
 import { ExploreError } from './explore-error.ts';
 import type { Invariant } from './invariant.ts';
+import type { Recovery } from './recovery.ts';
 
 /**
  * Before which operations interrupts, NMIs and machine checks come.
@@ -23,6 +24,8 @@ export interface Setup {
   readonly invariants: readonly Invariant[];
   /** Vectors of `irq` events; default one, 0x20. */
   readonly vectors?: readonly number[];
+  /** What runs after a `powerFail` event; without it there can be none. */
+  readonly recovery?: Recovery;
 }
 
 /** What a caller asks of a scenario's machine. */

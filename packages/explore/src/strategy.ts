@@ -3,7 +3,7 @@
 
 import type { Action } from './actions.ts';
 import { AmpleSets } from './ample.ts';
-import { type Budget, totalEvents } from './budget.ts';
+import { type Budget, totalEvents, wholeBudget } from './budget.ts';
 import type { Coverage } from './coverage.ts';
 import { ExhaustiveSearch } from './exhaustive.ts';
 import type { Invariant } from './invariant.ts';
@@ -78,7 +78,9 @@ export function runStrategy(
         : new PctWalker(machine.cpus.length, depth, total);
     return { ...unsure, ...walk(system, budget, walker, { ...limits, schedules, seed }, coverage) };
   }
-  const reduced = strategy === 'stateful' && AmpleSets.areAllLocal(invariants);
+  // A power failure depends on every step that touches persistent memory.
+  const crashes = wholeBudget(budget, machine.cpus.length).powerFail > 0;
+  const reduced = strategy === 'stateful' && !crashes && AmpleSets.areAllLocal(invariants);
   const search = new ExhaustiveSearch(system, limits, coverage, {
     ample: reduced ? new AmpleSets(system, invariants) : null,
     switches: strategy === 'bounded' ? new SwitchBound(machine, options.switches ?? 2) : null,

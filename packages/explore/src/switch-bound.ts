@@ -29,14 +29,14 @@ export class SwitchBound {
     let kept = 0;
     for (let i = 0; i < count; i++) {
       const action = actions[i] as Action;
-      if (action.cpu === this.#running) actions[kept++] = action;
+      if (action.cpu === this.#running || action.event === 'powerFail') actions[kept++] = action;
     }
     return kept;
   }
 
   /** An action is about to be taken, one of the first `count`. */
   take(action: Action, actions: readonly Action[], count: number): void {
-    if (action.cpu === this.#running) return;
+    if (action.cpu === this.#running || action.event === 'powerFail') return;
     if (this.#goesOn(actions, count)) this.#left.poke(0, (this.#left.values[0] as number) - 1);
     this.#last.poke(0, action.cpu + 1);
   }

@@ -22,6 +22,8 @@ import { Executor } from './executor.ts';
 import type { FrameKind } from './invariant.ts';
 import { UndoLog } from './journal.ts';
 import { END, type Node, PANIC, type Routine } from './node.ts';
+import { Persistence } from './persistence.ts';
+import { type Crash, Recoveries } from './recovery.ts';
 import type { Setup } from './scenario.ts';
 import { MAX_DEPTH, Stacks } from './stacks.ts';
 import { Tries } from './trie.ts';
@@ -45,6 +47,10 @@ export class System {
   onStep: StepObserver | null = null;
   /** What can happen next. */
   readonly enabled: Enabled;
+  /** What the last power failure led to; null without one. */
+  crash: Crash | null = null;
+  readonly #persistence: Persistence | null = null;
+  readonly #recoveries: Recoveries | null = null;
   readonly #stacks: Stacks;
   readonly #executor: Executor;
   /** Entry routines of interrupts and NMIs, by vector and saved flags. */
@@ -66,6 +72,10 @@ export class System {
     this.enabled = new Enabled(kernel, this.#stacks, setup.vectors ?? [0x20]);
     machine.journal = this.undo;
     this.undo.onBytesUndone = () => machine.flushAllTlbs();
+    if (setup.recovery !== undefined) {
+      this.#persistence = new Persistence(machine, setup.recovery.domain ?? 'adr');
+      this.#recoveries = new Recoveries(machine.memory, this.#persistence, setup.recovery);
+    }
     for (const cpu of machine.cpus) this.#start(cpu.index, setup.tasks[cpu.index]);
   }
 
@@ -96,6 +106,11 @@ export class System {
     return Array.from({ length: depth }, (_, i) => this.#stacks.at(task, depth - 1 - i));
   }
 
+  /** Runs of the scenario's recovery so far. */
+  get recoveries(): number {
+    return this.#recoveries?.runs ?? 0;
+  }
+
   /** Whether every task has ended; the idle tasks never do. */
   get ended(): boolean {
     const { values } = this.kernel.tasks.state;
@@ -107,6 +122,7 @@ export class System {
 
   /** Nothing can happen any more: checks what must hold at the end. */
   finish(): void {
+    if (this.enabled.crashed) return;
     if (this.ended) this.checker.end();
     else this.checker.violate('I16', 'deadlock: no task can run, and some have not ended');
   }
@@ -116,6 +132,7 @@ export class System {
   /** Detaches from the machine, which then runs unwatched again. */
   release(): void {
     this.machine.journal = null;
+    this.#persistence?.detach();
   }
 
   /** Makes one step; `checker.violation` says whether it broke an invariant. */
@@ -127,9 +144,11 @@ export class System {
     this.#cpu = cpu;
     this.#task = this.#stacks.stackOf.values[cpu] as number;
     checker.cpu = cpu;
+    if (event !== 'powerFail') this.#persistence?.begin();
     if (event !== null) this.#deliver(event, action.choice);
     else this.#step(this.#stacks.top(this.#task), action.choice);
     this.undo.settle();
+    this.#persistence?.settle();
     // A step may break what must hold on another CPU.
     for (let i = 0; i < machine.cpus.length && checker.violation === null; i++) {
       checker.boundary(i, this.#stacks.stackOf.values[i] as number);
@@ -140,12 +159,25 @@ export class System {
     const { machine } = this;
     if (event === 'ipi') acknowledgeEvent(machine, this.#cpu, choice);
     else this.enabled.spend(event, this.#cpu);
+    if (event === 'powerFail') {
+      this.#powerFail();
+      return;
+    }
     if (event === 'migrate') this.kernel.sched.moveTo(this.#task, choice);
     const fixup = (this.#stacks.top(this.#task).kind & EXTABLE) !== 0;
     this.checker.keep(this.#task);
     const flags = machine.pushFrame();
     if (event === 'pageFault') this.#pushPageFault(PF_USER_MEMORY, USER_PAGE, flags, fixup);
     else this.#pushEntry(vectorOf(event, choice), flags);
+  }
+
+  /** The run of all CPUs ends; the recovery runs in every way that what survived allows. */
+  #powerFail(): void {
+    this.enabled.crash();
+    this.crash = this.#recoveries?.run() ?? null;
+    if (this.crash === null) return;
+    if (!this.crash.complete) this.enabled.truncated = true;
+    if (this.crash.message !== null) this.checker.violate('recovery', this.crash.message);
   }
 
   /** Enters an interrupt, an NMI or a machine check. */

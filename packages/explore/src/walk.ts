@@ -146,10 +146,8 @@ function oneSchedule(system: System, walker: Walker, coverage: Coverage): Action
       coverage.reached(system.nodeOf(index), enabled.allowed(index));
     }
     const actions = enabled.actions();
-    if (actions.length === 0) {
-      system.finish();
-      break;
-    }
+    if (actions.every(({ event }) => event === 'powerFail')) system.finish();
+    if (actions.length === 0 || checker.violation !== null) break;
     const action = walker.choose(actions, schedule.length);
     coverage.took(action, system.nodeOf(action.cpu));
     schedule.push(action);

@@ -26,6 +26,8 @@ export interface PersistenceObserver {
   storing(chunk: Chunk, offset: number, length: number): void;
   /** Lines of a chunk, a bit a line from line `word` times 32 on, are on their way. */
   writingBack(chunk: Chunk, word: number, lines: number): void;
+  /** CLWB of a range of a chunk, whatever lines of it are dirty. */
+  cleaning?(chunk: Chunk, offset: number, length: number): void;
   /** Before the lines written back so far reach their media. */
   fencing(): void;
 }
@@ -205,6 +207,7 @@ export class PhysicalMemory {
 
   /** CLWB within a chunk that is in host memory. */
   writeBackIn(chunk: Chunk, offset: number, length: number): void {
+    if (this.persistence !== null) this.persistence.cleaning?.(chunk, offset, length);
     if (chunk.dirtyLines > 0)
       this.#writeBackLines(chunk, offset >>> 6, (offset + length - 1) >>> 6);
   }

@@ -60,6 +60,7 @@ const spec = {
     'page-fault': { type: 'integer', value: 'N', help: 'Page faults in a schedule', max: 9 },
     'machine-check': { type: 'integer', value: 'N', help: 'Machine checks in a schedule', max: 9 },
     migrate: { type: 'integer', value: 'N', help: 'Migrations in a schedule', max: 9 },
+    'power-fail': { type: 'integer', value: 'N', help: 'Power failures in a schedule', max: 1 },
     deliver: {
       type: 'string',
       value: 'D',
@@ -235,6 +236,7 @@ function jobOf(options: Options): Job['options'] {
     pageFault: options['page-fault'],
     machineCheck: options['machine-check'],
     migrate: options.migrate,
+    powerFail: options['power-fail'],
   });
   const bounds = given({ maxSeconds: options['max-time'], cpus: options.cpus });
   return {

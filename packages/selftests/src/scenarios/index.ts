@@ -6,6 +6,7 @@ import { cpuReturns, irqInIdle, xenUpcall } from './cpus.ts';
 import { irqInFault, nmiGrantsInSwitch, nmiInIrq, nmiInSwitch } from './entries.ts';
 import { alias, allocRace, freedKeyMapped, handlerSecondKey, keyReuse, twoKeys } from './keys.ts';
 import { kmapHandover } from './kmap-handover.ts';
+import { commitBio, commitProtocol } from './power-failure.ts';
 import {
   childSection,
   everything,
@@ -98,5 +99,7 @@ export const scenarios: readonly Scenario[] = Object.freeze([
   pmemWrite,
   detachUnderDax,
   detachUnderIo,
+  commitProtocol,
+  commitBio,
   everything,
 ]);
