@@ -181,6 +181,10 @@ export class ExhaustiveSearch {
     }
     this.executions++;
     if (this.found === null || this.isBounded) this.enter();
+    // The start may be the end: a deadlock.
+    if (this.system.checker.violation !== null) {
+      this.note(this.system.checker.violation, this.prefix);
+    }
     while (this.depth > 0 && !this.stopped && !this.isOver()) {
       const level = this.levels[this.depth - 1] as Level;
       if (level.next >= level.count) {

@@ -40,7 +40,7 @@ export interface Crash {
 }
 
 /** Runs of a recovery after one power failure; past them the space counts as not finished. */
-const RUNS_MAX = 100_000;
+const RUNS_MAX = 10_000;
 
 export class Recoveries {
   /** Runs so far, after all power failures. */

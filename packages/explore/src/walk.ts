@@ -117,6 +117,7 @@ export function walk(
   const total = totalEvents(budget, machine.cpus.length);
   const random = new Random(limits.seed);
   let schedule: Action[] = [];
+  let length = 0;
   let states = 0;
   let executions = 0;
   const stops = (): boolean =>
@@ -125,9 +126,11 @@ export function walk(
   while (checker.violation === null && executions < limits.schedules && !stops()) {
     undo.undo(mark, low, high);
     enabled.setBudget(budget, total);
-    walker.begin(random, schedule.length);
+    walker.begin(random, length);
     schedule = oneSchedule(system, walker, coverage);
     states += schedule.length;
+    // One that a power failure cut short says only that the next should come later.
+    length = enabled.crashed ? Math.max(1, 2 * length) : schedule.length;
     executions++;
   }
   const { violation } = checker;

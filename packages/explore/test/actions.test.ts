@@ -12,6 +12,7 @@ describe('CpuActions', () => {
       { cpu: 1, event: 'pageFault', choice: 0 },
       { cpu: 1, event: 'machineCheck', choice: 0 },
       { cpu: 1, event: 'migrate', choice: 0 },
+      { cpu: 1, event: 'powerFail', choice: 0 },
     ]);
   });
 

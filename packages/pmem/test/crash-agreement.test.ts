@@ -47,7 +47,8 @@ function run({ kernel, device }: Small, steps: readonly Step[]): void {
   const { machine } = kernel;
   for (const step of steps) {
     if (step.kind === 'store') machine.store32(device.address + step.at, step.value);
-    else if (step.kind === 'copy') machine.copyIn(device.address + step.at, step.bytes);
+    else if (step.kind === 'copy')
+      machine.copyIn(device.address + step.at, step.bytes, 0, step.bytes.length);
     else if (step.kind === 'writeBack') machine.clwb(device.address + step.line * LINE, LINE);
     else machine.sfence();
   }
