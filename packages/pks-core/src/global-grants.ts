@@ -15,7 +15,7 @@ const globalCacheField: FieldDefinition = {
   per: 'global',
 };
 
-/** Granted lazily, revoked at once. */
+/** Granted lazily, revoked by an interrupt to every CPU. */
 export class GlobalGrants {
   readonly cache: Column;
   readonly #kernel: Kernel;
@@ -33,29 +33,25 @@ export class GlobalGrants {
     );
   }
 
-  /** update_global_pkrs: what is taken away is taken from every CPU now; what is given is found at a switch or fault. */
+  /** update_global_pkrs: what is taken away is taken from every CPU; what is given is found at a switch or fault. */
   change(pkey: number, protection: number): void {
     const old = pkrPair(this.cache.get(0), pkey);
     this.cache.set(0, getNewPkr(this.cache.get(0), pkey, protection));
     if ((protection & ~old) !== 0) this.#revoke(pkey, protection);
   }
 
-  /** Another CPU's cache is read, changed and written, then its register: its own updates get in between. */
+  /**
+   * Another CPU's cache is read, changed and written, then that CPU writes its register (wrmsrl_on_cpu): an IPI for
+   * each, which waits, and until it arrives the CPU runs on with what it has. Its own updates get in between.
+   */
   #revoke(pkey: number, protection: number): void {
-    const { machine, preempt } = this.#kernel;
+    const { machine, preempt, smp } = this.#kernel;
     const cache = this.#pkrs.cache.column;
     for (const { index } of machine.cpus) {
       cache.set(index, getNewPkr(cache.get(index), pkey, protection));
-      this.#wrmsrlOnCpu(index, cache.get(index));
+      smp.wrmsrOnCpu(index, IA32_PKRS, cache.get(index));
       if (this.#unpairedPut) preempt.enable();
     }
-  }
-
-  /** wrmsrl_on_cpu */
-  #wrmsrlOnCpu(cpu: number, value: number): void {
-    const { machine } = this.#kernel;
-    if (cpu === machine.cpu.index) machine.wrmsr(IA32_PKRS, value);
-    else machine.registers.pkrs.set(cpu, value);
   }
 
   /**

@@ -223,8 +223,9 @@ export class Pkrs implements Copies {
   /**
    * update_global_pkrs: changes every thread's rights to one key, as kmap() needed it. RFC PKS/PMEM, 2/58
    *
-   * A grant reaches other CPUs at their next switch or fault on the key; a revoke is written to every CPU now. In
-   * revisions without global rights it is {@link changeRights}.
+   * A grant reaches other CPUs at their next switch or fault on the key; a revoke interrupts every CPU, and waits. As
+   * posted, memremap calls it with interrupts off, which is a WARN where there are other CPUs. In revisions without
+   * global rights it is {@link changeRights}.
    */
   changeRightsGlobal(pkey: number, protection: number): void {
     this.global?.change(pkey, protection | ((protection & 1) * this.withAccess));

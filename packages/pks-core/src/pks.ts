@@ -64,6 +64,7 @@ export const pksCore: KernelModule<Pks> = {
     'KeyAllocator.free': 'pks_key_free',
     'KeyAllocator.showAllocated': 'pks_keys_allocated_show',
     'Pkrs.changeRights': 'pks_update_protection',
+    'Pkrs.changeRightsGlobal': 'pks_update_protection',
     'Pkrs.schedIn': 'pks_sched_in',
     'Pkrs.setup': 'setup_pks',
     'Pkrs.updateException': 'pks_update_exception',
