@@ -69,7 +69,7 @@ const V10 = {
  * - `protectionFlag` — when drivers ask for protection: always [PATCH 16/17], or where
  *   pgmap_protection_available() says that there is some (V7).
  * - `protectionUnavailable` — what memremap_pages does where protection is asked for and there is no key: maps
- *   without, as posted first; maps without and says so in the log; or −EINVAL (V7).
+ *   without, as posted first; maps without and says so in the log, unless it is configured out; or −EINVAL (V7).
  * - `unmapWait` — whether memunmap_pages waits for those who hold pages (`returnsAtOnce` is for sabotage).
  * - `faultMode` — what the device key's faults become: no callback; `relaxed`: the access goes through, and a
  *   WARN_ONCE says so; `strict`: an oops. What `memremap.pks_fault_mode` is at boot (V7).

@@ -15,6 +15,7 @@ import {
 } from '@pkslab/kernel';
 import { type Column, type FieldDefinition, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { BranchUsers } from './branch-users.ts';
+import { isProtectionConfigured } from './config.ts';
 import { type DevAccess, PKEY_INVALID } from './dev-access.ts';
 import { PageReferences } from './page-references.ts';
 import {
@@ -111,7 +112,10 @@ export class Pagemaps {
     this.#lock = kernel.mutex('memremap_lock');
     this.#getsFirst = kernel.choice('branchGet') === 'first';
     this.#dropKey = kernel.choice('mapKey') === 'dropped';
-    this.#withoutKey = kernel.choice('protectionUnavailable');
+    // Who has it configured out is not told.
+    const configured = isProtectionConfigured(kernel);
+    const withoutKey = kernel.choice('protectionUnavailable');
+    this.#withoutKey = configured || withoutKey === 'refused' ? withoutKey : 'unprotected';
     this.#managedAlwaysPut = kernel.choice('managedPut') === 'always';
     this.#flagAlways = kernel.choice('protectionFlag') === 'always';
     this.#unmapWaits = kernel.choice('unmapWait') === 'waits';
