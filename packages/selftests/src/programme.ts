@@ -12,6 +12,7 @@ import { cpuTests } from './programme/cpus.ts';
 import { deviceUserTests } from './programme/device-users.ts';
 import { deviceTests } from './programme/devices.ts';
 import { entryTests } from './programme/entries.ts';
+import { keyAndCountTests } from './programme/keys-and-counts.ts';
 import { postedTests } from './programme/posted.ts';
 import { postedV10Tests } from './programme/posted-v10.ts';
 import { protocolTests } from './programme/protocol.ts';
@@ -27,6 +28,7 @@ export const programme: readonly SelfTest[] = Object.freeze([
   ...cpuTests,
   ...deviceTests,
   ...deviceUserTests,
+  ...keyAndCountTests,
 ]);
 
 /** What came of a test. */

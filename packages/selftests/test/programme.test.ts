@@ -109,6 +109,7 @@ describe('the programme', () => {
       'devdax-unbind',
       'fsdax-writeback',
       'writecache',
+      'mapped-key',
     ]);
   });
 
