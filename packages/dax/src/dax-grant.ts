@@ -2,7 +2,7 @@
 // Access around each touch of a device's memory: dax_set_readwrite, dax_set_noaccess. V7 to V10
 
 import type { Kernel } from '@pkslab/kernel';
-import { type DevAccess, memremap, type Pagemaps, PGMAP_PROTECTION } from '@pkslab/memremap';
+import { type DevAccess, memremap, type Pagemaps, PGMAP_PROT_ENABLED } from '@pkslab/memremap';
 import { DAXDEV_ALIVE, type DaxDevice } from './device.ts';
 
 /** Nothing where access is open as long as dax_read_lock is held. */
@@ -47,6 +47,6 @@ export class DaxGrant {
   #isFlagged(device: DaxDevice): boolean {
     if (this.#byOperations) return device.operations.mapProtected?.() ?? false;
     const pagemap = device.pagemap;
-    return pagemap >= 0 && (this.#pagemaps.flags.get(pagemap) & PGMAP_PROTECTION) !== 0;
+    return pagemap >= 0 && (this.#pagemaps.flags.get(pagemap) & PGMAP_PROT_ENABLED) !== 0;
   }
 }

@@ -12,7 +12,7 @@ import type { SwitchBound } from './switch-bound.ts';
 import type { System } from './system.ts';
 import { ExactStates, HashedStates, type Visited } from './visited.ts';
 
-export type { Limits, Progress, SearchResult } from './search.ts';
+export type { Limits, SearchResult } from './search.ts';
 
 /** What may be special about a search. */
 export interface SearchOptions {

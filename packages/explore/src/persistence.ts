@@ -17,7 +17,7 @@ export type PersistenceDomain = 'adr' | 'eadr';
 type PersistenceObserver = NonNullable<PhysicalMemory['persistence']>;
 
 /** A line that is not sure to be what memory holds: its contents since the last that is sure, oldest first. */
-export interface LineHistory {
+interface LineHistory {
   readonly versions: readonly Uint8Array[];
   /** The version that a fence would make sure. */
   readonly writtenBack: number;

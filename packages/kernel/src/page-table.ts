@@ -19,7 +19,7 @@ const TABLE_FLAGS = PTE_P | PTE_RW | PTE_A;
 /** Bits of an entry's low half that are no address. */
 const FLAGS_MASK = 0xfff;
 /** PG_LEVEL_1G */
-export const HUGE_PAGE_SIZE: number = LARGE_PAGE_SIZE * 512;
+const HUGE_PAGE_SIZE: number = LARGE_PAGE_SIZE * 512;
 
 /** Bytes that an entry of a level covers. */
 export function levelSize(level: number): number {

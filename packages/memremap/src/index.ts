@@ -20,5 +20,4 @@ export {
   type PagemapRequest,
   PGMAP_ALTMAP_VALID,
   PGMAP_PROT_ENABLED,
-  PGMAP_PROTECTION,
 } from './pagemap-request.ts';

@@ -8,10 +8,8 @@ import { PAGE_SIZE } from '@pkslab/x86-cpu';
 export const MemoryType = { private: 1, fsDax: 2, generic: 3, devDax: 4 } as const;
 
 export const PGMAP_ALTMAP_VALID: number = 1 << 0;
-/** The pages of this map are to be protected with the device key. */
+/** The pages of this map are to be protected with the device key. PGMAP_PROTECTION from V7 on. */
 export const PGMAP_PROT_ENABLED: number = 1 << 1;
-/** The name of {@link PGMAP_PROT_ENABLED} from V7 on. */
-export const PGMAP_PROTECTION: number = PGMAP_PROT_ENABLED;
 
 /** Pages of a memory section: 128 MiB, the unit in which a pfn finds its page map. */
 export const SECTION_SHIFT = 15;

@@ -3,7 +3,7 @@
 
 import { type BootOptions, EINVAL, KernelError } from '@pkslab/kernel';
 import { describe, expect, it } from 'vitest';
-import { MemoryType, type Pagemap, PGMAP_PROTECTION } from '../src/index.ts';
+import { MemoryType, type Pagemap, PGMAP_PROT_ENABLED } from '../src/index.ts';
 import { attach, DEVICE, MIB, reported, type Stack, withDevice } from './support.ts';
 
 const PFN = DEVICE / 4096;
@@ -13,7 +13,7 @@ function attachAs(stack: Stack, type: number, at = 0): Pagemap {
     physical: DEVICE + at * 128 * MIB,
     size: 4096,
     type,
-    flags: PGMAP_PROTECTION,
+    flags: PGMAP_PROT_ENABLED,
     operations: { migrateToRam(): void {}, pageFree(): void {} },
     owner: 'test',
   };
@@ -65,7 +65,7 @@ describe('the second of two first users', () => {
           physical: DEVICE + slot * 128 * MIB,
           size: 4096,
           type: MemoryType.devDax,
-          flags: PGMAP_PROTECTION,
+          flags: PGMAP_PROT_ENABLED,
         });
         const on = access.branch.text.get(0) === 1 && access.branch.text.get(1) === 1;
         if (!on) check.set(slot, 1);
@@ -168,7 +168,7 @@ describe('protection that is asked for and cannot be had', () => {
       withDevice({ ...options, features: { pks: false } }).pagemaps.protectionFlags;
     expect([flags({ revision: 'rfc-v2' }), flags({})]).toEqual([2, 2]);
     expect([flags({ revision: 'v7' }), flags({ revision: 'v10' })]).toEqual([0, 0]);
-    expect(withDevice({ revision: 'v10' }).pagemaps.protectionFlags).toBe(PGMAP_PROTECTION);
+    expect(withDevice({ revision: 'v10' }).pagemaps.protectionFlags).toBe(PGMAP_PROT_ENABLED);
   });
 });
 

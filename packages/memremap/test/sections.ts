@@ -7,10 +7,10 @@ import { attach, reported, type Stack, withDevice } from './support.ts';
 
 export const irq = (runner: Runner): boolean => runner.interrupt(0x20);
 export const nmi = (runner: Runner): boolean => runner.nmi();
-export const preempt = (runner: Runner): boolean => runner.interrupt(RESCHEDULE_VECTOR);
+const preempt = (runner: Runner): boolean => runner.interrupt(RESCHEDULE_VECTOR);
 
 /** The count of the host's task, or of CPU 0 where CPUs count. */
-export function countNow({ kernel, access }: Stack): number {
+function countNow({ kernel, access }: Stack): number {
   const index = access.ref.field.per === 'cpu' ? 0 : kernel.runner.hostTask;
   return access.ref.values[index] as number;
 }

@@ -2,7 +2,7 @@
 // What the driver asks of memremap, and when it opens access, in each posting.
 
 import { type BootOptions, KernelError, type RevisionName } from '@pkslab/kernel';
-import { memremap, PGMAP_PROTECTION } from '@pkslab/memremap';
+import { memremap, PGMAP_PROT_ENABLED } from '@pkslab/memremap';
 import { describe, expect, it } from 'vitest';
 import { memoryMedia, type NamespaceMode, pmem } from '../src/index.ts';
 import { bootStack, MIB, pattern, rig } from './support.ts';
@@ -45,7 +45,7 @@ describe.each(REVISIONS)('pmem in %s', (revision) => {
     const { kernel, device } = rig({ revision, features: { pks: false } });
     const { pagemaps } = kernel.module(memremap);
     const later = revision === 'v7' || revision === 'v10';
-    expect(pagemaps.flags.values[device.pagemap.id]).toBe(later ? 0 : PGMAP_PROTECTION);
+    expect(pagemaps.flags.values[device.pagemap.id]).toBe(later ? 0 : PGMAP_PROT_ENABLED);
     expect(device.pagemap.pkey).toBe(0);
     expect(kernel.call(() => device.write(0, pattern(4096)))).toBe(0);
   });
