@@ -6,7 +6,6 @@ import {
   entryHigh,
   entryKey,
   entryLow,
-  LARGE_PAGE_SIZE,
   type Machine,
   PAGE_SIZE,
   PTE_A,
@@ -18,8 +17,6 @@ import {
 const TABLE_FLAGS = PTE_P | PTE_RW | PTE_A;
 /** Bits of an entry's low half that are no address. */
 const FLAGS_MASK = 0xfff;
-/** PG_LEVEL_1G */
-const HUGE_PAGE_SIZE: number = LARGE_PAGE_SIZE * 512;
 
 /** Bytes that an entry of a level covers. */
 export function levelSize(level: number): number {
