@@ -17,4 +17,4 @@ it('reference holds with every kind of event, its space finished and every allow
   expect(new Set(held.suspended.map(({ window }) => window))).toEqual(
     new Set(['update', 'switch', 'entry', 'grantUpdate']),
   );
-}, 180_000);
+});

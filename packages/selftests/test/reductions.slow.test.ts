@@ -52,6 +52,6 @@ describe.each(scenarios.map((scenario) => [scenario.name, scenario] as const))(
           }
         }
       }
-    }, 120_000);
+    });
   },
 );
