@@ -60,12 +60,13 @@ export class AmpleSets {
       if (!isOwn(column) || whole.includes(column)) this.#wholeColumns.add(column);
     }
     this.#looked = new Uint8Array(machine.cpus.length * machine.tasks);
-    const { tasks } = kernel;
-    // Every CPU's scheduler looks at these of every task, and at what tasks sleep on.
+    const { tasks, cpus } = kernel;
+    // Every CPU's scheduler looks at these of every task and CPU, and at what tasks sleep on.
     const { state, onCpu, boundTo, movesTo, waitColumn, waitIndex, waitValue } = tasks;
     for (const column of [state, onCpu, boundTo, movesTo, waitColumn, waitIndex, waitValue]) {
       this.owners.share(column);
     }
+    for (const column of [cpus.active, cpus.state]) this.owners.share(column);
     for (const id of waitColumn.values) this.#shareById(id);
   }
 

@@ -241,8 +241,9 @@ export class Enabled {
   }
 
   #canMigrateTo(cpu: number, to: number): boolean {
+    const { sched, cpus } = this.#kernel;
     const task = this.#stacks.stackOf.values[cpu] as number;
-    return cpu !== to && this.#kernel.tasks.allowedOn(task, to);
+    return cpu !== to && cpus.takesTasks(to) && sched.allowedOn(task, to);
   }
 
   /** A machine check while another is handled (MCG_STATUS.MCIP) is a shutdown, which no kernel survives. */

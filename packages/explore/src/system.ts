@@ -258,7 +258,6 @@ export class System {
     const prev = node.b;
     const { tasks } = this.kernel;
     this.onStep?.(this.#cpu, this.#task, node, 0);
-    tasks.onCpu.poke(prev, 0);
     if (tasks.state.values[prev] === TaskState.dead) this.#stacks.drop(prev);
     this.#stacks.stackOf.poke(this.#cpu, next);
     this.#task = next;

@@ -193,4 +193,18 @@ describe('ample sets', () => {
     });
     expect(verdictOf(scenario)).toBe('violated');
   });
+
+  it('know that a CPU may be taken away before its scheduler looks', () => {
+    // CPU 1 ends a task and takes the next one, unless CPU 0 forbids it first.
+    const scenario = protocol({
+      cpus: 2,
+      code(kernel) {
+        const ran = cell(kernel, 'ran', 2);
+        const first = (): void => kernel.cpus.active.set(0, 0b01);
+        const last = (): void => void ran.add(kernel.cpus.own, 1);
+        return { tasks: [[first], [() => {}], [last]], invariants: [endsWith(ran, 1)] };
+      },
+    });
+    expect(verdictOf(scenario)).toBe('violated');
+  });
 });

@@ -1,6 +1,6 @@
 import { type FieldDefinition, Op, PerCpu } from '@pkslab/x86-cpu';
 import { describe, expect, it } from 'vitest';
-import { explore, type Scenario, type System } from '../src/index.ts';
+import { explore, invariant, type Scenario, type System } from '../src/index.ts';
 import { cell, deliver, endsWith, NONE, protocol, step, stepTo, systemOf } from './support.ts';
 
 function kinds(system: System, cpu = 0): (string | null)[] {
@@ -66,6 +66,18 @@ describe('a machine check', () => {
 
 const cpuField: FieldDefinition = { name: 'test.ranOn', type: 'u32', initial: 0, per: 'cpu' };
 
+/** One task on the first of three CPUs; the others have come to their halt. */
+function idleSystem(): System {
+  const scenario = protocol({
+    cpus: 3,
+    budget: { migrate: 1 },
+    code: () => ({ tasks: [[() => {}]] }),
+  });
+  const system = systemOf(scenario);
+  for (const cpu of [1, 2]) while (kinds(system, cpu).length > 0) step(system, cpu);
+  return system;
+}
+
 /** A task that counts twice where it is; the two counts belong to one CPU. */
 function countsTwice(options: { atomic: boolean; bound?: boolean; budget?: object }): Scenario {
   return protocol({
@@ -109,12 +121,45 @@ describe('a migration', () => {
     expect(explore(countsTwice({ atomic: false, bound: true })).verdict).toBe('holds');
   });
 
+  it('ends only when the CPU that the task leaves has another one as current', () => {
+    const scenario = protocol({
+      cpus: 2,
+      budget: { migrate: 1 },
+      code(kernel) {
+        const { values } = kernel.tasks.currentTask;
+        const apart = invariant({
+          id: 'apart',
+          text: 'no task is current on two CPUs',
+          looksAt: [kernel.tasks.currentTask],
+          boundary: () => (values[0] === values[1] ? `task ${values[0]} is` : null),
+        });
+        return { tasks: [[() => {}], [() => {}]], invariants: [apart] };
+      },
+    });
+    expect(explore(scenario)).toMatchObject({ verdict: 'holds', message: null });
+  });
+
+  it('never goes to a CPU that is offline, and a task on its way there goes elsewhere', () => {
+    const system = idleSystem();
+    const { kernel } = system;
+    const moves = (): number[] =>
+      system.enabled
+        .actions()
+        .flatMap(({ event, choice }) => (event === 'migrate' ? [choice] : []));
+    expect(moves()).toEqual([1, 2]);
+    kernel.cpus.active.poke(0, 0b101);
+    expect(moves()).toEqual([2]);
+    const task = system.taskOf(0);
+    kernel.sched.moveTo(task, 1);
+    expect(kernel.tasks.movesTo.values[task]).toBe(0);
+    kernel.sched.moveTo(task, 2);
+    expect(kernel.sched.allowedOn(task, 0)).toBe(false);
+    kernel.cpus.active.poke(0, 0b001);
+    expect(kernel.sched.allowedOn(task, 0)).toBe(true);
+  });
+
   it('goes to the CPU that was named, which alone takes the task', () => {
-    const system = systemOf(
-      protocol({ cpus: 3, budget: { migrate: 1 }, code: () => ({ tasks: [[() => {}]] }) }),
-    );
-    // The idle CPUs come to their halt.
-    for (const cpu of [1, 2]) while (kinds(system, cpu).length > 0) step(system, cpu);
+    const system = idleSystem();
     const moves = system.enabled.actions().filter(({ event }) => event === 'migrate');
     expect(moves).toEqual([
       { cpu: 0, event: 'migrate', choice: 1 },

@@ -45,6 +45,7 @@ export const kernelSymbols: SymbolNames = {
   'Softirq.raise': 'raise_softirq',
   '#condResched': 'idtentry_exit_cond_resched',
   '#contextSwitch': 'context_switch',
+  '#finishTask': 'finish_task_switch',
   // Private methods of the fault handler: V8 does not name their class.
   '#kernelAddress': 'do_kern_addr_fault',
   '#flushQueue': 'flush_smp_call_function_queue',

@@ -17,7 +17,6 @@ import {
   VECTOR_NMI,
 } from '@pkslab/x86-cpu';
 import type { Scheduler } from './sched.ts';
-import type { Tasks } from './task.ts';
 import {
   type Entry,
   EVENT_GP,
@@ -41,7 +40,6 @@ export interface RecordedCpus {
 /** Performs the operations of the running task and records them; attached while a task may be unwound. */
 export class Recorder implements OperationHook {
   readonly #machine: Machine;
-  readonly #tasks: Tasks;
   readonly #sched: Scheduler;
   readonly #cpus: RecordedCpus;
   /** The record that operations go to. */
@@ -53,15 +51,8 @@ export class Recorder implements OperationHook {
   /** An event at the boundary that the source looks at now ended in the operation's fixup. */
   fixedUp = false;
 
-  constructor(
-    machine: Machine,
-    tasks: Tasks,
-    sched: Scheduler,
-    cpus: RecordedCpus,
-    thread: Thread,
-  ) {
+  constructor(machine: Machine, sched: Scheduler, cpus: RecordedCpus, thread: Thread) {
     this.#machine = machine;
-    this.#tasks = tasks;
     this.#sched = sched;
     this.#cpus = cpus;
     this.thread = thread;
@@ -195,7 +186,6 @@ export class Recorder implements OperationHook {
   /** switchStack: the result is filled in when somebody switches back. */
   #leave(kind: number, next: number, prev: number): never {
     this.#record(kind, next, -1);
-    this.#tasks.onCpu.poke(prev, 0);
     throw new StackSwitch(next, prev);
   }
 }

@@ -56,7 +56,7 @@ export class Runner {
       waitUntilExecutable: (kind: number, a: number, b: number, c: number): void =>
         this.#waitUntilExecutable(kind, a, b, c),
     };
-    this.#recorder = new Recorder(machine, tasks, sched, cpus, this.#threadOf(0));
+    this.#recorder = new Recorder(machine, sched, cpus, this.#threadOf(0));
     machine.switchStack = (next) => this.#switchUnrecorded(next);
     machine.waitFor = (kind, a, b, c, d) => {
       this.#active.push(machine.cpu.index);
@@ -386,7 +386,6 @@ export class Runner {
     const me = this.#stackOf[cpu] as number;
     const dead = this.#tasks.state.values[me] === TaskState.dead;
     let signal: StackSwitch | null = new StackSwitch(next, me);
-    this.#tasks.onCpu.poke(me, 0);
     machine.hook = this.#recorder;
     this.#active.push(cpu);
     do {

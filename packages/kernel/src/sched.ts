@@ -83,7 +83,7 @@ export class Scheduler {
     }
     // In turn: a task that yields over and over must not keep the CPU between itself and the first.
     if (after.length + before.length > 0) return [...after, ...before];
-    const stays = this.#tasks.allowedOn(prev, cpu);
+    const stays = this.allowedOn(prev, cpu);
     if (prev >= cpus && stays && this.#tasks.isReady(prev)) return [prev];
     return [cpu];
   }
@@ -102,10 +102,20 @@ export class Scheduler {
   /**
    * migration_cpu_stop: a task that another CPU wants is put where only that CPU takes it.
    *
-   * Use it with a reschedule interrupt, at whose exit the task leaves its CPU.
+   * Use it with a reschedule interrupt, at whose exit the task leaves its CPU. To a CPU that is not active nobody
+   * is moved: the task stays where it is.
    */
   moveTo(task: number, cpu: number): void {
-    this.#tasks.movesTo.poke(task, cpu + 1);
+    if (this.#cpus.takesTasks(cpu)) this.#tasks.movesTo.poke(task, cpu + 1);
+  }
+
+  /** cpus_allowed: whether a task may run on a CPU. One on its way to a CPU that leaves may go elsewhere. */
+  allowedOn(task: number, cpu: number): boolean {
+    const { movesTo, boundTo } = this.#tasks;
+    const to = movesTo.values[task] as number;
+    const moves = to !== 0 && this.#cpus.takesTasks(to - 1);
+    const bound = moves ? to : (boundTo.values[task] as number);
+    return bound === 0 || bound === cpu + 1;
   }
 
   /** Whether a halted CPU goes on: where there is work for it, or where it was told to leave. */
@@ -129,9 +139,7 @@ export class Scheduler {
 
   #waitsFor(task: number, cpu: number): boolean {
     const { onCpu } = this.#tasks;
-    return (
-      onCpu.values[task] === 0 && this.#tasks.isReady(task) && this.#tasks.allowedOn(task, cpu)
-    );
+    return onCpu.values[task] === 0 && this.#tasks.isReady(task) && this.allowedOn(task, cpu);
   }
 
   /** schedule(): gives up the CPU; returns when the task is switched in again. */
@@ -186,6 +194,7 @@ export class Scheduler {
     const from = this.#machine.operate(Op.switchStack, next, prev, 0, 0);
     this.#switchTo(from, prev);
     this.#machine.mark(Mark.switch, 0);
+    this.#finishTask(from);
   }
 
   /** __switch_to, on the stack of `next`. */
@@ -201,12 +210,19 @@ export class Scheduler {
     for (const hook of this.#switchEnd) hook(next);
   }
 
+  /** finish_task, after the switch: from here on another CPU may take the task that was left. */
+  #finishTask(prev: number): void {
+    this.#tasks.onCpu.set(prev, 0);
+  }
+
   /** ret_from_fork: the first thing that a new task runs; `current` is still the task before it. */
   startTask(task: number): void {
+    const prev = this.#tasks.current;
     this.#machine.mark(Mark.switch, 1);
-    this.#switchTo(this.#tasks.current, task);
+    this.#switchTo(prev, task);
     this.#machine.mark(Mark.switch, 0);
     this.#machine.mark(Mark.start, 1);
+    this.#finishTask(prev);
     this.#machine.sti();
   }
 

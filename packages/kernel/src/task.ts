@@ -138,12 +138,6 @@ export class Tasks {
     return this.#code[task] !== undefined;
   }
 
-  /** cpus_allowed: whether a task may run on a CPU. */
-  allowedOn(task: number, cpu: number): boolean {
-    const bound = (this.movesTo.values[task] as number) || (this.boundTo.values[task] as number);
-    return bound === 0 || bound === cpu + 1;
-  }
-
   /** What a task is called in reports: comm/index. */
   nameOf(task: number): string {
     return this.#code[task]?.name ?? `task ${task}`;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { KIND_MASK, Op } from '@pkslab/x86-cpu';
 import { describe, expect, it } from 'vitest';
 import {
   type BootOptions,
@@ -133,6 +134,32 @@ describe('the switch hook', () => {
 
   it('before `current` is set sees the previous task there', () => {
     expect(switches({ with: { schedHook: 'beforeCurrent' } }, false)).toContain(2);
+  });
+});
+
+describe('a task that leaves its CPU', () => {
+  it('is on it until another one is current there, and no other CPU takes it before', () => {
+    const { kernel } = booted({ cpus: 2 });
+    const { machine, tasks } = kernel;
+    const current = tasks.currentTask.values;
+    const seen = new Set<number>();
+    const spin = (): void => {
+      for (let i = 0; i < 5; i++) kernel.sched.schedule();
+    };
+    kernel.call(() => {
+      for (const name of ['A', 'B', 'C']) kernel.spawn(name, spin);
+    });
+    // CPU 1 looks for work while CPU 0 is on the next task's stack, and has the last one as current.
+    kernel.runner.attach({
+      boundary(runner, kind, column) {
+        if (machine.cpu.index === 1 || (kind & KIND_MASK) !== Op.thisCpuSet) return;
+        if (column === tasks.currentTask.id) runner.runOther(1, 30);
+        if (current[0] === current[1]) seen.add(current[0] as number);
+      },
+    });
+    kernel.run();
+    expect([...seen]).toEqual([]);
+    expect(tasks.state.values.filter((state) => state === TaskState.dead).length).toBe(3);
   });
 });
 
