@@ -2,8 +2,14 @@
 // The defects that reviewers and authors reported, each with what shows it; and how that is asked.
 
 import { type Exploration, explore, type Scenario } from '@pkslab/explore';
-import { type ChoiceSlice, kernelChoices, type RevisionName, revisionNames } from '@pkslab/kernel';
-import type { Behaviour, Defect } from './defects/defect.ts';
+import {
+  type ChoiceSlice,
+  type Choices,
+  kernelChoices,
+  type RevisionName,
+  revisionNames,
+} from '@pkslab/kernel';
+import type { Behaviour, Defect, WhatIf } from './defects/defect.ts';
 import { findingRows } from './defects/findings.ts';
 import { rows } from './defects/rows.ts';
 import { scenarios } from './scenarios/index.ts';
@@ -16,7 +22,11 @@ export const defects: readonly Defect[] = Object.freeze(rows);
 export const findings: readonly Behaviour[] = Object.freeze(findingRows);
 
 export function isBehaviour(defect: Defect): defect is Behaviour {
-  return 'scenario' in defect;
+  return 'had' in defect;
+}
+
+export function isWhatIf(defect: Defect): defect is WhatIf {
+  return 'whatIf' in defect;
 }
 
 /** What a defect's scenario says of a revision in which nothing else is wrong. */
@@ -68,11 +78,11 @@ export function showDefect(defect: Behaviour, revision: RevisionName): DefectVer
 }
 
 /** The same for a defect that no revision here has: on `reference` with its choices, alone. */
-export function showWhatIf(defect: Behaviour): Exploration {
-  return explore(scenarioOf(defect), { with: defect.whatIf ?? {} });
+export function showWhatIf(defect: WhatIf): Exploration {
+  return explore(scenarioOf(defect), { with: defect.whatIf });
 }
 
-export function scenarioOf(defect: Behaviour): Scenario {
+export function scenarioOf(defect: Behaviour | WhatIf): Scenario {
   const scenario = scenarios.find(({ name }) => name === defect.scenario);
   if (scenario === undefined) throw new Error(`${defect.id}: no scenario ${defect.scenario}`);
   return scenario;
@@ -97,7 +107,6 @@ export function defectsTable(show: typeof showDefect = showDefect): string {
 }
 
 function cellOf(defect: Behaviour, revision: RevisionName, show: typeof showDefect): string {
-  if (defect.had.length === 0) return '–';
   const instead = defect.instead?.[revision];
   if (instead !== undefined) return instead;
   const { verdict, found, repaired } = show(defect, revision);
@@ -108,13 +117,15 @@ function cellOf(defect: Behaviour, revision: RevisionName, show: typeof showDefe
 }
 
 function shownBy(defect: Defect): string {
-  if (isBehaviour(defect)) return `\`${defect.scenario}\`${whatIfOf(defect)}`;
+  if (isWhatIf(defect)) return `\`${defect.scenario}\`, with ${choicesText(defect.whatIf)}`;
+  if (isBehaviour(defect)) return `\`${defect.scenario}\``;
   return 'test' in defect
     ? `[${defect.test.split('/').at(-1)}](../${defect.test})`
     : `no behaviour: ${defect.reason}`;
 }
 
-function whatIfOf({ whatIf = {} }: Behaviour): string {
-  const choices = Object.entries(whatIf).map(([name, value]) => `${name}=${value}`);
-  return choices.length === 0 ? '' : `, with ${choices.join(', ')}`;
+function choicesText(choices: Choices): string {
+  return Object.entries(choices)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(', ');
 }

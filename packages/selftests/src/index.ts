@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-export type { Behaviour, Defect } from './defects/defect.ts';
+export type { Behaviour, Defect, WhatIf } from './defects/defect.ts';
 export {
   type DefectVerdict,
   defects,
   defectsTable,
   findings,
   isBehaviour,
+  isWhatIf,
   scenarioOf,
   showDefect,
   showWhatIf,

@@ -11,6 +11,7 @@ import {
   defectsTable,
   findings,
   isBehaviour,
+  isWhatIf,
   showDefect,
   showWhatIf,
 } from '../src/index.ts';
@@ -24,7 +25,6 @@ const REPORTED =
 
 const shown = [...defects.filter(isBehaviour), ...findings];
 const cases = shown
-  .filter(({ had }) => had.length > 0)
   .flatMap((defect) => revisionNames.map((revision) => ({ defect, revision })))
   .filter(({ defect, revision }) => defect.instead?.[revision] === undefined);
 
@@ -67,21 +67,18 @@ describe.each(cases)('$defect.id ($defect.scenario) in $revision', ({ defect, re
   });
 });
 
-describe.each(shown.filter(({ whatIf }) => whatIf !== undefined))(
-  '$id, which no revision here has',
-  (defect) => {
-    it(`shows in ${defect.scenario} once the reference is changed so`, () => {
-      const found = showWhatIf(defect);
-      expect(found.verdict).toBe('violated');
-      expect([defect.invariant].flat()).toContain(found.invariant);
-      expect(found.events).toBe(defect.events);
-      expect(found.executions).toBeLessThanOrEqual(EXECUTIONS);
-    });
-  },
-);
+describe.each(defects.filter(isWhatIf))('$id, which no revision here has', (defect) => {
+  it(`shows in ${defect.scenario} once the reference is changed so`, () => {
+    const found = showWhatIf(defect);
+    expect(found.verdict).toBe('violated');
+    expect([defect.invariant].flat()).toContain(found.invariant);
+    expect(found.events).toBe(defect.events);
+    expect(found.executions).toBeLessThanOrEqual(EXECUTIONS);
+  });
+});
 
-it('a defect without a revision says what would have it', () => {
-  for (const { id, had, whatIf } of shown) expect(had.length > 0, id).toBe(whatIf === undefined);
+it('a behaviour names the revisions that have it', () => {
+  for (const { id, had } of shown) expect(had, id).not.toEqual([]);
 });
 
 it('the table is printed', () => {

@@ -109,6 +109,7 @@ describe('the programme', () => {
       'devdax-unbind',
       'fsdax-writeback',
       'writecache',
+      'surplus-disable',
       'mapped-key',
     ]);
   });

@@ -18,22 +18,29 @@ interface Tested {
   readonly test: string;
 }
 
-/** A reported defect that a scenario finds. */
-export interface Behaviour {
+/** A defect that a scenario finds. */
+interface Found {
   readonly id: string;
   readonly name: string;
   readonly scenario: string;
-  /** Revisions whose posted code has it. */
-  readonly had: readonly RevisionName[];
   /** The invariant that breaks (or one of them, where revisions differ), and the events that it takes. */
   readonly invariant: string | readonly string[];
   readonly events: number;
+}
+
+/** One that posted code has. */
+export interface Behaviour extends Found {
+  /** The revisions that have it. */
+  readonly had: readonly RevisionName[];
   /** The repair that ends it; more than one where it takes them all. */
   readonly repair: string | readonly string[];
   /** Revisions in which it cannot be asked alone, and what is there in its place. */
   readonly instead?: Readonly<Partial<Record<RevisionName, string>>>;
-  /** Where no revision here has it (an earlier posting had, or a proposal): the choices of `reference` that do. */
-  readonly whatIf?: Choices;
 }
 
-export type Defect = Matter | Tested | Behaviour;
+/** One that no revision here has, but an earlier posting or a proposal: the choices of `reference` that do. */
+export interface WhatIf extends Found {
+  readonly whatIf: Choices;
+}
+
+export type Defect = Matter | Tested | Behaviour | WhatIf;

@@ -8,7 +8,7 @@ const POSTED = ['rfc-v2', 'rfc-v3', 'v7', 'v10'] as const;
 export const findingRows: readonly Behaviour[] = [
   {
     id: 'fork-inherits',
-    name: 'a child starts with its parent’s open key and no count',
+    name: 'a child starts with its parent’s open key',
     scenario: 'fork-in-section',
     had: POSTED,
     invariant: 'I11',
@@ -65,7 +65,7 @@ export const findingRows: readonly Behaviour[] = [
     name: 'relaxed mode lets the stray through, and the task keeps the key',
     scenario: 'stray-store',
     had: ['v7', 'v10'],
-    invariant: 'G',
+    invariant: 'I6',
     events: 0,
     repair: 'relaxed-faults',
   },

@@ -23,7 +23,7 @@ export function grantsArePrivate(rights: Rights): Invariant {
     suspendedIn: GRANTING,
     boundary(view) {
       if (!isOpenWithoutGrant(rights, view) || !view.grantsElsewhere) return null;
-      return `a ${view.frame} context without a grant runs with MSR ${hex(rights.msr(view.cpu))} while another holds one`;
+      return `${view.frame} context without a grant runs with MSR ${hex(rights.msr(view.cpu))} while another holds one`;
     },
   });
 }
@@ -60,7 +60,7 @@ export function ownGrantNeverFaults(kernel: Kernel, rights: Rights): Invariant {
     fault(view, errorCode, address) {
       if (view.grants === 0 || (errorCode & PF_PK) === 0) return null;
       if (kernel.mm.lookup(address).key !== pkey) return null;
-      return `a ${view.frame} context with a grant got #PF 0x${errorCode.toString(16)}`;
+      return `${view.frame} context with a grant got #PF 0x${errorCode.toString(16)}`;
     },
   });
 }
@@ -109,12 +109,12 @@ export function nothingOpenWithoutGrant(rights: Rights, device: DeviceRange): In
     suspendedIn: GRANTING,
     boundary(view) {
       if (!isOpenWithoutGrant(rights, view)) return null;
-      return `a ${view.frame} context without a grant runs with MSR ${hex(rights.msr(view.cpu))}`;
+      return `${view.frame} context without a grant runs with MSR ${hex(rights.msr(view.cpu))}`;
     },
     access(view, address, size) {
       if (view.grants > 0 || address + size <= device.address) return null;
       if (address >= device.address + device.size) return null;
-      return `a ${view.frame} context without a grant reached ${formatAddress(address)}`;
+      return `${view.frame} context without a grant reached ${formatAddress(address)}`;
     },
   });
 }

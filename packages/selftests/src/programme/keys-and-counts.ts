@@ -5,10 +5,12 @@ import { memremap } from '@pkslab/memremap';
 import { pksCore } from '@pkslab/pks-core';
 import { PAGE_SIZE } from '@pkslab/x86-cpu';
 import type { Bench, SelfTest } from './bench.ts';
+import { attachDevice } from './device-rig.ts';
 import { bootAllocator } from './programme-of.ts';
 
 function childCount(bench: Bench): void {
   const kernel = bench.boot();
+  attachDevice(kernel);
   const { access } = kernel.module(memremap);
   const child = kernel.call(() => {
     access.enable();
@@ -21,6 +23,7 @@ function childCount(bench: Bench): void {
 
 function surplusDisable(bench: Bench): void {
   const kernel = bench.boot();
+  attachDevice(kernel);
   const { access } = kernel.module(memremap);
   const count = kernel.call(() => {
     access.disable();

@@ -5,6 +5,7 @@ import { type Scenario, scenario } from '@pkslab/explore';
 import type { RevisionRequest } from '@pkslab/kernel';
 import type { FieldDefinition } from '@pkslab/x86-cpu';
 import { legalCalls, pksInvariants } from '../invariants.ts';
+import { probing } from './probes.ts';
 import { NO_EVENTS, section } from './section.ts';
 import { smallStack } from './small-stack.ts';
 
@@ -28,8 +29,8 @@ const GRANTS_TO_HOLDERS: readonly string[] = ['grant', 'global'];
  * A maps a page and waits until B has stored through the address.
  *
  * Where kmap grants to whoever has the address (its old contract), B's store is legal, and a fault breaks
- * I16. Where a mapping is local by contract, B's use is a bug that must be refused; B's store then has an
- * exception-table entry, and that it does not get through is what the other invariants check.
+ * I16. Where a mapping is local by contract, B's use is a bug that must be refused, and may be complained of; B's
+ * store then has an exception-table entry, and breaks G where it gets through.
  */
 export const kmapHandover: Scenario = scenario({
   name: 'kmap-handover',
@@ -40,6 +41,7 @@ export const kmapHandover: Scenario = scenario({
     const { kernel, kmap, pfn, address } = stack;
     const handed = kernel.machine.column(handedField);
     const done = kernel.machine.column(doneField);
+    const probes = probing(kernel);
     const legal = GRANTS_TO_HOLDERS.includes(kernel.choice('kmapPolicy'));
     const map = { open: () => kmap.kmap(pfn), close: () => kmap.kunmap(pfn) };
     const { open, close } = legal ? map : section(stack);
@@ -52,14 +54,12 @@ export const kmapHandover: Scenario = scenario({
     const user = kernel.spawn('B', () => {
       if (handed.get(0) === 0) kernel.sched.sleepUntil(handed, 0, 1);
       if (legal) kernel.machine.store32(address, 1);
-      else kernel.machine.tryStore32(address, 1);
+      else probes.probe(address);
       done.set(0, 1);
     });
-    const invariants = pksInvariants(kernel, stack);
-    return {
-      kernel,
-      tasks: [mapper, user],
-      invariants: legal ? [...invariants, legalCalls()] : invariants,
-    };
+    const calls = legalCalls(legal ? [mapper, user] : [mapper]);
+    const invariants = [...pksInvariants(kernel, stack), calls];
+    const setup = { kernel, tasks: [mapper, user], invariants };
+    return legal ? setup : probes.judge(setup);
   },
 });

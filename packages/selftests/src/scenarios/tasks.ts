@@ -70,7 +70,9 @@ export const execInSection: Scenario = scenario({
       kernel.exec('other program');
     };
     const program = (): void => void kernel.machine.tryStore32(address, 0xbad);
-    return unlawfulTasks(stack, [forgetful, program], storeOnce(stack));
+    const setup = unlawfulTasks(stack, [forgetful, program], storeOnce(stack));
+    // Who never closes has a count at its end.
+    return { ...setup, invariants: setup.invariants.filter(({ id }) => id !== 'I6') };
   },
 });
 
