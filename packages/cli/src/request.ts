@@ -4,12 +4,11 @@
 import {
   type ChoiceSlice,
   type Choices,
-  kernelChoices,
   type RevisionName,
   type RevisionRequest,
   revisionNames,
 } from '@pkslab/kernel';
-import { stackModules } from '@pkslab/selftests';
+import { stackSlices } from '@pkslab/selftests';
 import { suggestion, UsageError } from './options.ts';
 
 /** For the options of a command. */
@@ -32,8 +31,6 @@ interface RequestValues {
   readonly sabotage: readonly string[];
   readonly with: readonly string[];
 }
-
-const slices: readonly ChoiceSlice[] = [kernelChoices, ...stackModules];
 
 /** Every repair and sabotage that a module of the stack knows. */
 const repairNames = namesOf((slice) => slice.repairs);
@@ -71,7 +68,7 @@ export function requestText({
 }
 
 function namesOf(table: (slice: ChoiceSlice) => Readonly<Record<string, Choices>>): string[] {
-  return [...new Set(slices.flatMap((slice) => Object.keys(table(slice))))].sort();
+  return [...new Set(stackSlices.flatMap((slice) => Object.keys(table(slice))))].sort();
 }
 
 function known(what: string, name: string, names: readonly string[]): void {
@@ -84,7 +81,7 @@ function known(what: string, name: string, names: readonly string[]): void {
 function choicesOf(pairs: readonly string[]): Choices {
   const values: Record<string, readonly string[]> = Object.assign(
     {},
-    ...slices.map((slice) => slice.values),
+    ...stackSlices.map((slice) => slice.values),
   );
   const choices: Record<string, string> = {};
   for (const pair of pairs) {

@@ -76,7 +76,7 @@ describe('pkslab explore --sabotage all', () => {
     // No NMI comes in this scenario, and nothing is flushed.
     expect(lines).toContainEqual('nmi-uncovered: NOT FOUND in 1 scenario (0 do not load it)');
     expect(lines).toContainEqual('flush-without-fence: NOT FOUND in 1 scenario (0 do not load it)');
-    expect(lines.at(-1)).toMatch(/^\d+ of \d+ sabotages found$/);
+    expect(lines.at(-1)).toMatch(/^\d+ of \d+ sabotages found, \d+ not$/);
   });
 
   it('gives one JSON document', async () => {
@@ -86,5 +86,16 @@ describe('pkslab explore --sabotage all', () => {
       expect.objectContaining({ sabotage: 'state-by-value', found: true, events: 1 }),
     );
     expect(document['results']).toHaveLength(document['sabotages'] as number);
+  });
+
+  it('takes no credit for what is violated anyway, nor for what changes nothing', async () => {
+    const args = ['explore', 'irq-in-section', '--sabotage', 'all', '--revision', 'rfc-v2'];
+    const { status, out } = await pkslab(...args);
+    expect(status).toBe(1);
+    expect(out).toContain('state-by-value: changes nothing, the kernel is so anyway\n');
+    expect(out).toContain(
+      'entry-saves-nothing: NOT FOUND in 1 scenario (0 do not load it, violated without it too: irq-in-section)\n',
+    );
+    expect(out).toMatch(/^0 of \d+ sabotages found/m);
   });
 });

@@ -6,7 +6,6 @@ import { createImage, openFileMedia } from '@pkslab/pmem/node';
 import { arrayDisk, Volume } from '@pkslab/selftests';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pmem } from '../src/commands/pmem.ts';
-import { CheckProgress } from '../src/pmem/check-progress.ts';
 import { type Captured, captured } from './captured.ts';
 import { startPkslab } from './pkslab.ts';
 
@@ -132,27 +131,6 @@ describe('pkslab pmem check, interrupted', { timeout: 60_000 }, () => {
     expect(err).not.toContain('\r');
     expect(err).toContain('interrupted: not all was checked');
     expect(existsSync(`${image}.lock`)).toBe(false);
-  });
-});
-
-describe('CheckProgress', () => {
-  it.each([
-    [true, '\r\x1b[Ka.img: 2 of 4 MiB checked, 50 %\n'],
-    [false, 'a.img: 2 of 4 MiB checked, 50 %\n'],
-  ])('is silent for two seconds; live: %s', async (live, expected) => {
-    let now = 0;
-    const { err } = await captured((io) => {
-      const progress = new CheckProgress(io, 'a.img', live, () => now);
-      now = 1999;
-      progress.show(2 ** 20, 2 ** 22);
-      now = 2000;
-      progress.show(2 ** 21, 2 ** 22);
-      now = 2050;
-      progress.show(2 ** 21, 2 ** 22);
-      progress.end();
-      return 0;
-    });
-    expect(err).toBe(expected);
   });
 });
 

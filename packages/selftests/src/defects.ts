@@ -2,18 +2,12 @@
 // The defects that reviewers and authors reported, each with what shows it; and how that is asked.
 
 import { type Exploration, explore, type Scenario } from '@pkslab/explore';
-import {
-  type ChoiceSlice,
-  type Choices,
-  kernelChoices,
-  type RevisionName,
-  revisionNames,
-} from '@pkslab/kernel';
+import { type Choices, type RevisionName, revisionNames } from '@pkslab/kernel';
 import type { Behaviour, Defect, WhatIf } from './defects/defect.ts';
 import { findingRows } from './defects/findings.ts';
 import { rows } from './defects/rows.ts';
 import { scenarios } from './scenarios/index.ts';
-import { stackModules } from './stack.ts';
+import { stackSlices } from './stack.ts';
 
 /** Every row of the reported defects. */
 export const defects: readonly Defect[] = Object.freeze(rows);
@@ -39,16 +33,14 @@ export interface DefectVerdict {
   readonly repaired: Exploration | null;
 }
 
-const slices: readonly ChoiceSlice[] = [kernelChoices, ...stackModules];
-
 /** Every repair that a module knows. */
 const repairNames: readonly string[] = [
-  ...new Set(slices.flatMap((slice) => Object.keys(slice.repairs))),
+  ...new Set(stackSlices.flatMap((slice) => Object.keys(slice.repairs))),
 ].sort();
 
 /** Choices that a repair sets, in any package. */
 function choicesOf(repair: string): string[] {
-  return slices.flatMap((slice) => Object.keys(slice.repairs[repair] ?? {}));
+  return stackSlices.flatMap((slice) => Object.keys(slice.repairs[repair] ?? {}));
 }
 
 /** Every repair but those that touch what these repair. */

@@ -24,6 +24,7 @@ export {
 export { legalCalls, pksInvariants } from './invariants.ts';
 export type { SelfTest } from './programme/bench.ts';
 export {
+  isSabotaged,
   programme,
   programmeChoices,
   programmeSlices,
@@ -47,7 +48,7 @@ export { loadSqlite } from './sqlite/load.ts';
 export { StackDisk } from './sqlite/stack-disk.ts';
 export { DATABASE_NAME, installVolumeVfs, type VolumeVfs } from './sqlite/vfs.ts';
 export { ImageError, Volume, type VolumeFile } from './sqlite/volume.ts';
-export { bootStack, type Stack, type StackOptions, stackModules } from './stack.ts';
+export { bootStack, type Stack, type StackOptions, stackModules, stackSlices } from './stack.ts';
 export { StraysBeside } from './stray/beside.ts';
 export { type StrayContext, type StrayCounts, strayContexts, sumStrays } from './stray/kinds.ts';
 export { TEST_PKS_LINE, type TestPksOptions, testPks } from './test-pks.ts';

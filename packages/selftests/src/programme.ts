@@ -89,10 +89,8 @@ export function runSabotage(
   passed: readonly TestResult[],
   request: RevisionRequest,
 ): SabotageResult {
-  const broken = { ...request, sabotages: [...request.sabotages, sabotage] };
-  if (sameChoices(programmeChoices(request), programmeChoices(broken))) {
-    return { sabotage, status: 'unchanged', caughtBy: [] };
-  }
+  if (!isSabotaged(sabotage, request)) return { sabotage, status: 'unchanged', caughtBy: [] };
+  const broken = brokenBy(sabotage, request);
   const usable = new Set(
     passed.filter(({ status }) => status === 'passed').map(({ name }) => name),
   );
@@ -104,6 +102,21 @@ export function runSabotage(
 }
 
 /**
+ * Whether a sabotage changes any choice of a kernel: false where it is so anyway.
+ *
+ * @throws {KernelError} EINVAL for an unknown revision, repair, sabotage, choice or value.
+ */
+export function isSabotaged(sabotage: string, request: RevisionRequest): boolean {
+  const before = programmeChoices(request);
+  const after = programmeChoices(brokenBy(sabotage, request));
+  return Object.entries(before).some(([name, value]) => after[name] !== value);
+}
+
+function brokenBy(sabotage: string, request: RevisionRequest): RevisionRequest {
+  return { ...request, sabotages: [...request.sabotages, sabotage] };
+}
+
+/**
  * Every design choice of the kernels that the tests boot under a request.
  *
  * Use it to refuse a bad request before anything runs.
@@ -112,8 +125,4 @@ export function runSabotage(
  */
 export function programmeChoices(request: RevisionRequest): Choices {
   return new Bench(request).boot().choices;
-}
-
-function sameChoices(a: Choices, b: Choices): boolean {
-  return Object.entries(a).every(([name, value]) => b[name] === value);
 }

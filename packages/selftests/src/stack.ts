@@ -2,7 +2,14 @@
 // The whole stack, from the machine to persistent memory.
 
 import { type Dax, dax } from '@pkslab/dax';
-import { type BootOptions, boot, type Kernel, type KernelModule } from '@pkslab/kernel';
+import {
+  type BootOptions,
+  boot,
+  type ChoiceSlice,
+  type Kernel,
+  type KernelModule,
+  kernelChoices,
+} from '@pkslab/kernel';
 import { type Kmap, kmap } from '@pkslab/kmap';
 import { type Memremap, memremap } from '@pkslab/memremap';
 import { type Pks, pksCore } from '@pkslab/pks-core';
@@ -16,6 +23,9 @@ export const stackModules: readonly KernelModule<unknown>[] = Object.freeze([
   dax,
   pmem,
 ]);
+
+/** Every design choice there is below the test programme: the kernel's and those of the stack. */
+export const stackSlices: readonly ChoiceSlice[] = Object.freeze([kernelChoices, ...stackModules]);
 
 /** A running stack. */
 export interface Stack {

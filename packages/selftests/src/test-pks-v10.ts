@@ -30,8 +30,8 @@ const COMMANDS: Readonly<Partial<Record<TestPksName, number>>> = {
 const HELP = [
   'Usage: test_pks [-h] [-d] [-c cpu] [test]',
   '\t-h\tPrint this',
-  '\t-d\tTurn the debug messages of the kernel module on',
-  '\t-c\tThe CPU of both processes of the context-switch test',
+  '\t-d\tChanges nothing: the kernel module has no debug messages here',
+  '\t-c\tThe CPU of every process, 0 without it',
   `\ttest\t${TEST_PKS_NAMES.join(', ')}; all but create_fault without it`,
 ];
 
@@ -97,6 +97,10 @@ class TestPksV10 {
       if (arg === '-h') return { lines: HELP, status: 0 };
       if (arg === '-c') this.#cpu = Number(args[++i]);
       else if (arg !== '-d') names.push(arg);
+    }
+    const { length } = this.#kernel.machine.cpus;
+    if (!Number.isInteger(this.#cpu) || this.#cpu < 0 || this.#cpu >= length) {
+      return { lines: [`test_pks: -c: there are CPUs 0 to ${length - 1}`], status: 1 };
     }
     const all = TEST_PKS_NAMES.filter((name) => name !== 'create_fault');
     const statuses = (names.length > 0 ? names : all).map((name) => this.#runTest(name));

@@ -56,6 +56,13 @@ describe('test_pks of v10', () => {
     expect([lines[0], status]).toEqual(['Usage: test_pks [-h] [-d] [-c cpu] [test]', 0]);
   });
 
+  it.each(['2', 'x', '-1'])('refuses the CPU "%s"', (cpu) => {
+    expect(testPksV10(booted({ cpus: 2 }), ['-c', cpu])).toEqual({
+      lines: ['test_pks: -c: there are CPUs 0 to 1'],
+      status: 1,
+    });
+  });
+
   it('fails where there is no file, and the failure sticks', () => {
     const kernel = booted({ features: { pks: false } });
     expect(testPksV10(kernel, ['single', 'context_switch'])).toEqual({

@@ -8,15 +8,16 @@ import {
   STRATEGIES,
   type Strategy,
 } from '@pkslab/explore';
-import { type RevisionName, revisionNames } from '@pkslab/kernel';
+import { type RevisionName, type RevisionRequest, revisionNames } from '@pkslab/kernel';
 import { scenarios } from '@pkslab/selftests';
 import { formatNames, formatted } from '../explore/format.ts';
 import type { Job } from '../explore/job.ts';
 import { type MatrixRequest, runMatrix } from '../explore/matrix.ts';
-import { progressLine } from '../explore/progress-line.ts';
 import { exitStatus, reportText, toJson } from '../explore/report.ts';
 import { runSabotages, type SabotageRequest } from '../explore/sabotage-run.ts';
 import {
+  BROKEN_STATUS,
+  BrokenSearchError,
   interruptible,
   RefusedError,
   type SearchThreads,
@@ -31,6 +32,7 @@ import {
   suggestion,
   UsageError,
 } from '../options.ts';
+import { Progress } from '../progress.ts';
 import { requestOf, requestOptions, sabotageNames } from '../request.ts';
 
 const spec = {
@@ -102,7 +104,7 @@ const spec = {
   notes: [
     'Ctrl-C ends the search at hand and prints what it covered.',
     '--matrix and --sabotage all search two scenarios at once.',
-    'Exit status: 0 if all hold, 1 if one is violated, 3 if a search did not finish, 130 after Ctrl-C.',
+    'Exit status: 0 if all hold, 1 if one is violated, 3 if a search did not finish, 4 if one broke off, 130 after Ctrl-C.',
   ],
   examples: [
     'pkslab explore irq-in-section --revision rfc-v2',
@@ -126,10 +128,23 @@ export const explore: Command = (args, io) =>
     const everything = options.all || (many && positionals.length === 0);
     const chosen = chosenFrom(everything, positionals);
     checkOutput(options, many, chosen);
-    if (options.matrix) return matrix(options, chosen, io);
-    if (options.revision.length > 1) throw new UsageError('several revisions: say --matrix');
-    return sabotageAll ? sabotages(options, chosen, io) : searchEach(options, chosen, io);
+    if (options.revision.length > 1 && !options.matrix) {
+      throw new UsageError('several revisions: say --matrix');
+    }
+    const run = options.matrix ? matrix : sabotageAll ? sabotages : searchEach;
+    return orBroken(run(options, chosen, io), io);
   });
+
+/** What a run exits with; a search that broke off is neither a violation nor a wrong command line. */
+async function orBroken(run: Promise<number>, io: Io): Promise<number> {
+  try {
+    return await run;
+  } catch (error) {
+    if (!(error instanceof BrokenSearchError)) throw error;
+    io.stderr(`pkslab explore: a search broke off: ${error.message}\n`);
+    return BROKEN_STATUS;
+  }
+}
 
 async function searchEach(options: Options, chosen: readonly Scenario[], io: Io): Promise<number> {
   const job = jobOf(options);
@@ -213,20 +228,25 @@ async function search(
   io: Io,
   skip: boolean,
 ): Promise<Exploration | null> {
-  const line = progressLine(io, job.scenario);
+  const progress = new Progress(io);
   try {
-    return await threads.search(job, line.update);
+    return await threads.search(job, ({ states, events, depth, seconds }) =>
+      progress.show(() => {
+        const rate = Math.round(states / seconds / 1000);
+        return `${job.scenario}: ${events} events, ${states} states, ${rate} k/s, depth ${depth}, ${seconds.toFixed(0)} s`;
+      }),
+    );
   } catch (error) {
     if (!(error instanceof RefusedError)) throw error;
     if (!skip) throw new UsageError(`${job.scenario}: ${error.message}`);
     io.stderr(`${job.scenario} skipped: ${error.message}\n`);
     return null;
   } finally {
-    line.end();
+    progress.end();
   }
 }
 
-function jobOf(options: Options): Job['options'] {
+function jobOf(options: Options): Job['options'] & RevisionRequest {
   const [revision = 'reference'] = options.revision;
   const request = requestOf({ ...options, revision });
   const budget = given({

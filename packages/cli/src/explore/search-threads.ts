@@ -12,6 +12,11 @@ export class RefusedError extends Error {
   override readonly name = 'RefusedError';
 }
 
+/** A search broke off, which no scenario should make it do: the message is for who mends it. */
+export class BrokenSearchError extends Error {
+  override readonly name = 'BrokenSearchError';
+}
+
 /** Runs searches in threads of their own, so that a signal can end them in order. */
 export class SearchThreads {
   readonly #stop = new Int32Array(new SharedArrayBuffer(4));
@@ -26,7 +31,7 @@ export class SearchThreads {
     this.#idle.push(worker);
     if (answer.kind === 'done') return answer.result;
     if (answer.kind === 'refused') throw new RefusedError(answer.message);
-    throw new Error(answer.message);
+    throw new BrokenSearchError(answer.message);
   }
 
   /** Ends every search at its next look: each gives what it covered. */
@@ -45,6 +50,9 @@ export class SearchThreads {
     return worker;
   }
 }
+
+/** What a command exits with one of whose searches broke off. */
+export const BROKEN_STATUS = 4;
 
 /** What a command exits with that a signal ended. */
 export const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143 } as const;

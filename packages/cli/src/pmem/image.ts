@@ -8,12 +8,13 @@ import { defaultPmemLimit, imageUser, MediaError, openFileMedia } from '@pkslab/
 import { bootStack, volumeState } from '@pkslab/selftests';
 import { onInterrupt } from '../demo/interrupt.ts';
 import { type Command, type CommandSpec, type Io, runCommand } from '../options.ts';
-import { CheckProgress } from './check-progress.ts';
+import { Progress } from '../progress.ts';
 
 const PAGE = 4096;
 const HEAD = 8192;
+const MIB: number = 2 ** 20;
 /** Bytes compared in one go. */
-const BLOCK: number = 2 ** 20;
+const BLOCK = MIB;
 
 const image = { name: 'IMAGE', help: 'The image file' } as const;
 const json = { type: 'boolean', help: 'Print one JSON document on stdout' } as const;
@@ -135,10 +136,13 @@ export const check: Command = (args, io) =>
 /** Null after SIGINT or SIGTERM. A second one is not needed: the next block is the end. */
 async function interruptibleCheck(path: string, io: Io): Promise<CheckResult | null> {
   const interrupt = onInterrupt(() => {});
-  const progress = new CheckProgress(io, path);
+  const progress = new Progress(io);
   try {
     return await checkImage(path, async (done, size) => {
-      progress.show(done, size);
+      progress.show(() => {
+        const percent = Math.floor((100 * done) / size);
+        return `${path}: ${Math.floor(done / MIB)} of ${Math.ceil(size / MIB)} MiB checked, ${percent} %`;
+      });
       await setImmediate();
       return !interrupt.requested;
     });
