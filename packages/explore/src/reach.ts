@@ -24,6 +24,7 @@ function classify(op: number): Reach {
   if (op < Op.load8) return 'cpu';
   if (op <= Op.copyIn || op === Op.clwb || op === Op.sfence) return 'memory';
   if (op === Op.fetch || op === Op.xadd32 || op === Op.xadd64) return 'memory';
+  if (op === Op.syscall) return 'cpu';
   if (op === Op.rdpkru || op === Op.wrpkru || op === Op.stac || op === Op.clac) return 'cpu';
   return 'machine';
 }

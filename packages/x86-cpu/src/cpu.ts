@@ -20,6 +20,7 @@ import {
   EFER_LMA,
   EFER_LME,
   EFER_NXE,
+  EFER_SCE,
   IA32_PKRS,
 } from './registers.ts';
 import { Tlb, type TlbEntry } from './tlb.ts';
@@ -57,11 +58,11 @@ export interface RegisterColumns {
 /** In place of the address of a descriptor table or stack that the machine does without. */
 export const NO_TABLE = -1;
 
-/** State in which firmware hands a CPU to the kernel: long mode, paging on, keys off, interrupts off. */
+/** State in which start-up code hands a CPU to the kernel: long mode, paging on, keys off, interrupts off. */
 export const LONG_MODE: { readonly cr0: number; readonly cr4: number; readonly efer: number } = {
   cr0: (CR0_PE | CR0_ET | CR0_WP | CR0_PG) >>> 0,
   cr4: CR4_PAE | CR4_MCE | CR4_PGE,
-  efer: EFER_LME | EFER_LMA | EFER_NXE,
+  efer: EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE,
 };
 
 /** CR0 after RESET; INIT keeps CD and NW. SDM Vol. 3A table 10-1. */

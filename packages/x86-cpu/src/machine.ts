@@ -257,6 +257,11 @@ export class Machine extends MachineCore {
     this.operate(Op.iret, saved, nmi, 0, 0);
   }
 
+  /** SYSCALL: from user mode to CPL 0, interrupts off; `iret` with `SAVED_USER` is the way back. */
+  syscall(): void {
+    this.operate(Op.syscall, 0, 0, 0, 0);
+  }
+
   invlpg(address: number): void {
     this.operate(Op.invlpg, address, 0, 0, 0);
   }

@@ -7,7 +7,7 @@ import { leaveEvent } from './delivery.ts';
 import { FAULTED, Op } from './operation.ts';
 import { invalidateContext } from './pcid.ts';
 import { raiseEvent } from './pending.ts';
-import { CR4_PCIDE, CR4_PKE, VECTOR_GP, VECTOR_UD } from './registers.ts';
+import { CR4_PCIDE, CR4_PKE, EFER_SCE, VECTOR_GP, VECTOR_UD } from './registers.ts';
 import { startCpu } from './reset.ts';
 import type { ExecutingState } from './transfer.ts';
 
@@ -72,6 +72,7 @@ export function executeSystem(
     registers.ac.poke(cpu.index, op === Op.stac ? 1 : 0);
     return 0;
   }
+  if (op === Op.syscall) return systemCall(state);
   if (op === Op.setStack) {
     registers.rsp.poke(cpu.index, a);
     return 0;
@@ -140,6 +141,16 @@ function executeInvpcid(
   if (type === 0 && !state.mmu.checkCanonical(page)) return refuse(state, VECTOR_GP);
   const current = contexts ? (registers.cr3.values[cpu.index] as number) & 0xfff : 0;
   invalidateContext(cpu, type, context, page, current);
+  return 0;
+}
+
+/** SYSCALL: #UD while EFER.SCE=0. IA32_FMASK is not modelled: IF and AC are cleared, as Linux has it. SDM Vol. 2B. */
+function systemCall(state: ExecutingState): number {
+  const { cpu, registers } = state;
+  if ((cpu.rights.efer & EFER_SCE) === 0) return refuse(state, VECTOR_UD);
+  registers.interruptFlag.poke(cpu.index, 0);
+  registers.ac.poke(cpu.index, 0);
+  registers.cpl.poke(cpu.index, 0);
   return 0;
 }
 

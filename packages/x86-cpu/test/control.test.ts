@@ -12,10 +12,14 @@ import {
   EFER_LMA,
   EFER_LME,
   EFER_NXE,
+  EFER_SCE,
   IA32_EFER,
   IA32_PKRS,
   Machine,
   Op,
+  SAVED_AC,
+  SAVED_IF,
+  SAVED_USER,
 } from '../src/index.ts';
 import { resetToLongMode5 } from './fixtures.ts';
 import { attempt } from './support.ts';
@@ -149,5 +153,18 @@ describe('RDPKRU and WRPKRU', () => {
     machine.writeCr(4, machine.readCr(4) & ~CR4_PKE);
     machine.writeCr(4, machine.readCr(4) | CR4_PKE);
     expect(machine.rdpkru()).toBe(0x5555_5554);
+  });
+});
+
+describe('SYSCALL', () => {
+  it('leads from CPL 3 to 0 with IF and AC clear, and is #UD with EFER.SCE=0', () => {
+    const machine = new Machine();
+    const { cpl, interruptFlag, ac } = machine.registers;
+    machine.iret(SAVED_IF | SAVED_USER | SAVED_AC, 0);
+    expect([cpl.values[0], interruptFlag.values[0], ac.values[0]]).toEqual([3, 1, 1]);
+    machine.syscall();
+    expect([cpl.values[0], interruptFlag.values[0], ac.values[0]]).toEqual([0, 0, 0]);
+    machine.wrmsr(IA32_EFER, machine.rdmsr(IA32_EFER) & ~EFER_SCE);
+    expect(attempt(machine, Op.syscall)?.vector).toBe(6);
   });
 });
