@@ -225,7 +225,10 @@ export class System {
     }
     const result = this.#executor.execute(node, choice);
     if (op === Op.sendIpi) this.enabled.noteIpi(node.b);
+    const high = this.machine.resultHigh;
     this.onStep?.(this.#cpu, this.#task, node, result);
+    // Who looked on may have run code again.
+    this.machine.resultHigh = high;
     if (result === FAULTED) this.#fault(node);
     else {
       this.checker.operation(this.#task, node, result);
