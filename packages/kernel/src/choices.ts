@@ -20,8 +20,8 @@ const KEY_FAULT_WARN: readonly KeyFaultWarn[] = ['unhandled', 'withoutPks'] as c
 /**
  * - `statePassing` — how idtentry_enter hands `idtentry_state` to what saves into it (D-01).
  * - `nmiCovered` — which entries of the NMI class save and restore, as ordinary entries do (D-03): none, #NMI and
- *   #MC (RFC V3), or #DB, #BP and #DF too. Entries from user mode, which V8 and later cover as well, are not
- *   modelled: the register is INIT there anyway.
+ *   #MC (RFC V3), or #DB, #BP and #DF too. Entries from user mode, which V8 and later cover as well, save
+ *   nothing here: the register is INIT there anyway.
  * - `schedHook` — where __switch_to calls the modules (D-08).
  * - `entrySaveAt` — whether an entry saves before RCU is told and outside instrumentation_begin and _end, or
  *   between them while RCU watches; its exit restores likewise (D-07).

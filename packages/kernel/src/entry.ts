@@ -8,6 +8,7 @@ import {
   Outcome,
   PerCpu,
   SAVED_IF,
+  SAVED_USER,
 } from '@pkslab/x86-cpu';
 import { type EntryParts, Idtentry } from './idtentry.ts';
 import { HARDIRQ_OFFSET, type Preempt } from './preempt.ts';
@@ -72,7 +73,7 @@ export class Entry implements EventHandlers {
     if (vector === VECTOR_DEBUG || vector === VECTOR_BREAKPOINT) {
       this.#nmiClass(vector);
     } else {
-      const state = this.#idtentry.enter();
+      const state = this.#idtentry.enter(saved);
       const regs = regsOf(saved, false, vector, state);
       if (vector === HYPERVISOR_CALLBACK_VECTOR) this.#upcall(regs, state);
       else {
@@ -137,7 +138,7 @@ export class Entry implements EventHandlers {
 
   /** exc_page_fault */
   pageFault(errorCode: number, address: number, saved: number, fixup: boolean): number {
-    const state = this.#idtentry.enter();
+    const state = this.#idtentry.enter(saved);
     const regs = regsOf(saved, fixup, 14, state);
     this.#idtentry.beginBody(14);
     const outcome = this.handlePageFault(regs, errorCode, address);
@@ -149,7 +150,7 @@ export class Entry implements EventHandlers {
 
   /** exc_general_protection */
   generalProtection(errorCode: number, saved: number, fixup: boolean, address: number): number {
-    const state = this.#idtentry.enter();
+    const state = this.#idtentry.enter(saved);
     const regs = regsOf(saved, fixup, 13, state);
     this.#idtentry.beginBody(13);
     const outcome = this.handleGeneralProtection(regs, errorCode, address);
@@ -161,5 +162,6 @@ export class Entry implements EventHandlers {
 }
 
 function regsOf(saved: number, fixup: boolean, vector: number, state: EntryState): Regs {
-  return { interruptFlag: saved & SAVED_IF, fixup, vector, state };
+  const userMode = (saved & SAVED_USER) !== 0;
+  return { interruptFlag: saved & SAVED_IF, userMode, fixup, vector, state };
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What every entry does before and after its handler: RCU, saved state, rescheduling. arch/x86/entry/common.c
 
-import { type Machine, MarkWindow } from '@pkslab/x86-cpu';
+import { type Machine, MarkWindow, SAVED_USER } from '@pkslab/x86-cpu';
 import { Mark } from './mark.ts';
 import { HARDIRQ_OFFSET, NMI_OFFSET, type Preempt } from './preempt.ts';
 import type { Rcu } from './rcu.ts';
@@ -79,10 +79,11 @@ export class Idtentry {
     this.#instrumentation = new MarkWindow(machine, Mark.instrumentation);
   }
 
-  /** idtentry_enter: the simulated kernel interrupts kernel code only; user entry has INIT already. */
-  enter(): EntryState {
+  /** idtentry_enter: an entry from user mode saves nothing, since the register has INIT there. */
+  enter(saved: number): EntryState {
     this.#machine.mark(Mark.entry, 1);
     const state = this.#newState();
+    if ((saved & SAVED_USER) !== 0) return state;
     if (this.#savesBeforeRcu) this.#save(state);
     this.#watch(state);
     if (!this.#savesBeforeRcu) this.#saveInstrumented(state);
@@ -91,7 +92,7 @@ export class Idtentry {
 
   /** idtentry_exit */
   exit(regs: Regs, state: EntryState): void {
-    this.#restoreWhereChosen(state);
+    if (!regs.userMode) this.#restoreWhereChosen(state);
     this.#machine.mark(Mark.restored, 1);
     // The idle loop looks for itself whether it must reschedule.
     if (!state.exitRcu) this.#condResched(regs);

@@ -56,6 +56,7 @@ export { Smp, type SmpFunction } from './smp.ts';
 export { Softirq, SoftirqNumber } from './softirq.ts';
 export { defineStaticKey, StaticKey, type StaticKeyDefinition } from './static-branch.ts';
 export { type TaskCode, TaskState, Tasks, TIF_WORK_CTXSW } from './task.ts';
+export { UserMm } from './user-mm.ts';
 export {
   CALL_FUNCTION_SINGLE_VECTOR,
   HYPERVISOR_CALLBACK_VECTOR,
@@ -65,3 +66,4 @@ export {
   VECTOR_MACHINE_CHECK as VECTOR_MC,
   VECTOR_NON_MASKABLE as VECTOR_NMI,
 } from './vectors.ts';
+export type { MmapRequest, VmArea, VmFaultResult, VmFile } from './vm-areas.ts';

@@ -31,6 +31,7 @@ import { Smp } from './smp.ts';
 import { Softirq } from './softirq.ts';
 import { StaticKey, type StaticKeyDefinition } from './static-branch.ts';
 import { type TaskCode, TaskState, Tasks } from './task.ts';
+import { UserMm } from './user-mm.ts';
 
 /** What a package exports for boot: its slice of the revisions, and how its part is made. */
 export interface KernelModule<T> extends ChoiceSlice {
@@ -85,6 +86,8 @@ export class Kernel {
   readonly smp: Smp;
   readonly hotplug: Hotplug;
   readonly mm: KernelMappings;
+  /** The user half of the address space, and user mode. */
+  readonly userMm: UserMm;
   readonly oops: Oops;
   readonly runner: Runner;
   readonly revision: RevisionName;
@@ -145,7 +148,12 @@ export class Kernel {
     this.#misuse = new Misuse({ machine, tasks, printk, oops, checks });
     sched.misuse = this.#misuse;
     const warn = this.choice('keyFaultWarn') as KeyFaultWarn;
-    new FaultHandler(machine, preempt, tasks, sched, slots, oops, entry, warn);
+    this.userMm = new UserMm(machine, mm, {
+      mmap: this.mutex('mm.mmap_lock'),
+      rmap: this.mutex('mapping.i_mmap_rwsem'),
+      pageTable: this.spinLock('mm.page_table_lock'),
+    });
+    new FaultHandler(machine, preempt, tasks, sched, slots, oops, entry, warn, this.userMm);
     this.smp = new Smp({ machine, cpus, preempt, entry, oops });
     this.hotplug = this.#makeHotplug();
     this.runner = new Runner(machine, tasks, this.sched, cpus);

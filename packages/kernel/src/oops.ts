@@ -198,6 +198,14 @@ export class Oops {
     this.#die(regs, [], what, 'exc_general_protection', []);
   }
 
+  /** get_signal: the end of a program that has no handler for a signal. */
+  killedBySignal(signal: string): never {
+    const { tasks, sched } = this.#parts;
+    tasks.noteDeath(tasks.current, signal);
+    sched.doExit();
+    throw new KernelPanic('a dead task was switched to');
+  }
+
   /** exc_double_fault: on a stack of its own, in NMI context, which is the end. */
   doubleFault(regs: Regs): never {
     this.#parts.machine.mark(Mark.complaint, 1, Complaint.oops);

@@ -12,8 +12,10 @@ import {
   PTE_P,
   PTE_PS,
   PTE_RW,
+  PTE_US,
 } from '@pkslab/x86-cpu';
 
+/** _KERNPG_TABLE; D does not count in it. */
 const TABLE_FLAGS = PTE_P | PTE_RW | PTE_A;
 /** Bits of an entry's low half that are no address. */
 const FLAGS_MASK = 0xfff;
@@ -42,12 +44,15 @@ export class PageTables {
   readonly #root: number;
   /** A zeroed page for a table, or −1. */
   readonly #allocTable: () => number;
+  readonly #tableFlags: number;
 
-  constructor(machine: Machine, root: number, allocTable: () => number) {
+  /** `user`: of the user half, where every entry lets user mode through, and the leaf decides. */
+  constructor(machine: Machine, root: number, allocTable: () => number, user = false) {
     this.#machine = machine;
     this.#root = root;
     this.levels = machine.cpu.format.levels;
     this.#allocTable = allocTable;
+    this.#tableFlags = user ? TABLE_FLAGS | PTE_US : TABLE_FLAGS;
   }
 
   /**
@@ -70,11 +75,28 @@ export class PageTables {
 
   /** lookup_address: the leaf that maps an address, read level by level; null if there is none. */
   leafOf(address: number): Leaf | null {
+    const leaf = this.#walk(address);
+    return typeof leaf === 'number' ? null : leaf;
+  }
+
+  /** The first leaf at or behind an address and before `end`; what an absent entry covers is passed over at once. */
+  nextLeaf(address: number, end: number): Leaf | null {
+    for (let at = address; at < end; ) {
+      const leaf = this.#walk(at);
+      if (typeof leaf !== 'number') return leaf;
+      const size = levelSize(leaf);
+      at = (Math.floor(at / size) + 1) * size;
+    }
+    return null;
+  }
+
+  /** The leaf that maps an address, or the level of the entry that is not present. */
+  #walk(address: number): Leaf | number {
     let table = this.#root;
     for (let level: number = this.levels; level > 0; level--) {
       const at = slotOf(table, address, level);
       const low = this.#machine.readEntry(at);
-      if ((low & PTE_P) === 0) return null;
+      if ((low & PTE_P) === 0) return level;
       const high = this.#machine.resultHigh;
       table = entryFrame(low, high);
       const size = levelSize(level);
@@ -83,7 +105,20 @@ export class PageTables {
         return { at, frame: table, size, level, address: start, low, high };
       }
     }
-    return null;
+    return 0;
+  }
+
+  /** free_pgtables: the table that the entry of `level` for an address points to, out of use; −1 if there is none. */
+  takeTable(address: number, level: number): number {
+    let table = this.#root;
+    for (let at: number = this.levels; at >= level; at--) {
+      const slot = slotOf(table, address, at);
+      const low = this.#machine.readEntry(slot);
+      if ((low & PTE_P) === 0 || (low & PTE_PS) !== 0) return -1;
+      table = entryFrame(low, this.#machine.resultHigh);
+      if (at === level) this.#machine.writeEntry(slot, 0, 0);
+    }
+    return table;
   }
 
   /** split_large_page until a leaf starts at `address`; false without a page for a table. */
@@ -108,7 +143,7 @@ export class PageTables {
   #newTable(slot: number): number {
     const table = this.#allocTable();
     if (table < 0) return -1;
-    this.#machine.writeEntry(slot, entryLow(table, TABLE_FLAGS), entryHigh(table, 0, false));
+    this.#machine.writeEntry(slot, entryLow(table, this.#tableFlags), entryHigh(table, 0, false));
     return table;
   }
 
@@ -123,7 +158,7 @@ export class PageTables {
     const flags = (low & FLAGS_MASK) - (level === 2 ? PTE_PS : 0);
     const first = entryHigh(frame, entryKey(high), true);
     this.#machine.fillEntries(table, 512, entryLow(frame, flags), first);
-    this.#machine.writeEntry(slot, entryLow(table, TABLE_FLAGS), entryHigh(table, 0, false));
+    this.#machine.writeEntry(slot, entryLow(table, this.#tableFlags), entryHigh(table, 0, false));
     this.flushAll();
     return table;
   }

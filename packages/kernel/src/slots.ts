@@ -13,6 +13,8 @@ export interface EntryState {
 export interface Regs {
   /** RFLAGS.IF of the interrupted context. */
   readonly interruptFlag: number;
+  /** user_mode(regs): the interrupted context was at CPL 3. */
+  readonly userMode: boolean;
   /** The faulting instruction has an exception-table entry. */
   readonly fixup: boolean;
   readonly vector: number;
