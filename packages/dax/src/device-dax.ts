@@ -2,11 +2,20 @@
 // device-dax: a character device that maps memory and nothing else. drivers/dax/device.c
 // [PATCH 16/17] [dax|pmem]: Enable stray write protection
 
-import { EINVAL, type Kernel, KernelError } from '@pkslab/kernel';
+import {
+  EINVAL,
+  ENFILE,
+  ENXIO,
+  type Kernel,
+  KernelError,
+  type VmArea,
+  type VmFaultResult,
+  type VmFile,
+} from '@pkslab/kernel';
 import { type Devres, MemoryType, memremap, type Pagemap } from '@pkslab/memremap';
 import { LARGE_PAGE_SIZE, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { type Dax, dax } from './dax.ts';
-import { DAXDEV_ALIVE, type DaxDevice, type DaxOperations } from './device.ts';
+import type { DaxDevice, DaxOperations } from './device.ts';
 
 /** Bytes of the pages that a device-dax maps: 4 KiB, 2 MiB or 1 GiB. */
 export const DEV_DAX_ALIGNMENTS: readonly number[] = Object.freeze([
@@ -26,11 +35,9 @@ export interface DevDaxRequest {
   readonly alignment?: number;
 }
 
-/** VM_FAULT_SIGBUS, VM_FAULT_FALLBACK: what a fault that maps nothing does to the program. */
-export type DevDaxRefusal = 'sigbus' | 'fallback';
-
 /** What a device-dax is made of. */
 interface DevDaxParts {
+  readonly kernel: Kernel;
   readonly device: DaxDevice;
   readonly pagemap: Pagemap;
   readonly core: Dax;
@@ -38,52 +45,92 @@ interface DevDaxParts {
 }
 
 /** A device-dax: a view. */
-export class DevDax {
+export class DevDax implements VmFile {
   readonly device: DaxDevice;
   readonly pagemap: Pagemap;
   readonly physical: number;
   readonly size: number;
   readonly alignment: number;
+  /** What {@link UserMm.mmap} knows it by. */
+  readonly file: number;
+  readonly #kernel: Kernel;
   readonly #dax: Dax;
   readonly #release: () => void;
 
-  constructor(request: Required<DevDaxRequest>, { device, pagemap, core, devres }: DevDaxParts) {
+  constructor(request: Required<DevDaxRequest>, parts: DevDaxParts) {
+    const { device, pagemap, core, devres } = parts;
     this.device = device;
     this.pagemap = pagemap;
     this.physical = request.physical;
     this.size = request.size;
     this.alignment = request.alignment;
+    this.#kernel = parts.kernel;
+    this.file = parts.kernel.userMm.open(this);
     this.#dax = core;
     this.#release = () => devres.releaseAll(request.device);
   }
 
-  /** check_vma: 0, or −EINVAL for a mapping that is not made of whole pages of the device. */
-  checkMapping(address: number, length: number): number {
-    return address % this.alignment === 0 && length % this.alignment === 0 ? 0 : -EINVAL;
+  /** dax_mmap: 0, −ENXIO for a dead device, −EINVAL for a private mapping or one that is not made of whole pages. */
+  mmap(area: VmArea): number {
+    // The device may die behind this; a fault looks again.
+    const id = this.#dax.readLock();
+    const error = this.#checkVma(area, 'dax_mmap');
+    this.#dax.readUnlock(id);
+    return error;
   }
 
-  /**
-   * dev_dax_huge_fault: the first pfn that a leaf of `size` bytes maps, or what happens to the program.
-   *
-   * @param offset byte of the device that the faulting leaf starts at
-   */
-  fault(offset: number, size: number): number | DevDaxRefusal {
+  /** check_vma */
+  #checkVma({ start, end, shared }: VmArea, by: string): number {
+    if (!this.#dax.daxAlive(this.device)) return -ENXIO;
+    if (!shared) return this.#refuse(by, 'attempted private mapping');
+    if (start % this.alignment !== 0 || end % this.alignment !== 0) {
+      const [from, to, mask] = [start, end, this.alignment - 1].map((value) => value.toString(16));
+      return this.#refuse(by, `unaligned vma (0x${from} - 0x${to}, 0x${mask})`);
+    }
+    return 0;
+  }
+
+  #refuse(by: string, why: string): number {
+    const { tasks } = this.#kernel;
+    const comm = tasks.nameOf(tasks.current);
+    this.#kernel.print(`device_dax ${this.device.name}: ${comm}: ${by}: fail, ${why}`);
+    return -EINVAL;
+  }
+
+  /** dev_dax_huge_fault: a leaf of the size of the device's alignment; a larger one falls back to it. */
+  hugeFault(area: VmArea, address: number, size: number, write: boolean): VmFaultResult {
     const id = this.#dax.readLock();
-    const result = this.#leaf(offset, size);
+    const result = this.#fault(area, address, size, write);
     this.#dax.readUnlock(id);
     return result;
   }
 
-  #leaf(offset: number, size: number): number | DevDaxRefusal {
-    if (!this.device.flag(DAXDEV_ALIVE)) return 'sigbus';
-    if (this.alignment > size) return 'sigbus';
-    if (this.alignment < size) return 'fallback';
-    const start = offset - (offset % size);
-    if (start < 0 || start + size > this.size) return 'sigbus';
-    return (this.physical + start) / PAGE_SIZE;
+  /** __dev_dax_pte_fault, __dev_dax_pmd_fault, __dev_dax_pud_fault */
+  #fault(area: VmArea, address: number, size: number, write: boolean): VmFaultResult {
+    if (this.#checkVma(area, 'dev_dax_huge_fault') < 0) return 'sigbus';
+    if (size < this.alignment) return 'sigbus';
+    if (size > this.alignment) return 'fallback';
+    const start = address - (address % size);
+    if (start < area.start || start + size > area.end) return 'sigbus';
+    const physical = this.#pgoffToPhys(area.offset + start - area.start, size);
+    if (physical < 0) return 'sigbus';
+    return this.#kernel.userMm.insertPfn(area, start, physical / PAGE_SIZE, size, write);
   }
 
-  /** dev_dax_remove: kills the device, waits for faults under way, and unmaps. May sleep. */
+  /** dax_pgoff_to_phys: −1 beyond the end, and where a leaf of the size cannot start. */
+  #pgoffToPhys(offset: number, size: number): number {
+    return offset + size > this.size || offset % size !== 0 ? -1 : this.physical + offset;
+  }
+
+  /** The last mapping is gone, after the device. */
+  release(): void {
+    this.#dax.putDax(this.device);
+  }
+
+  /**
+   * dev_dax_remove: kills the device, waits for faults under way, takes its leaves out of the page tables of
+   * programs, and unmaps it. May sleep. What a program still maps is SIGBUS from then on.
+   */
   remove(): void {
     this.#release();
   }
@@ -121,12 +168,21 @@ function probe(kernel: Kernel, request: Required<DevDaxRequest>): DevDax | Kerne
   if (pagemap instanceof KernelError) return pagemap;
   const device = core.tryAllocDax({ name, operations: NO_OPERATIONS });
   if (device instanceof KernelError) return device;
-  devres.addAction(request.device, () => {
-    core.killDax(device);
-    core.putDax(device);
-  });
   core.setPagemap(device, pagemap);
-  return new DevDax(request, { device, pagemap, core, devres });
+  const result = new DevDax(request, { kernel, device, pagemap, core, devres });
+  if (result.file < 0) {
+    core.putDax(device);
+    return new KernelError(ENFILE, `${name}: too many files are mapped: unmap some`);
+  }
+  devres.addAction(request.device, () => killDevDax(kernel, core, result));
+  return result;
+}
+
+/** kill_dev_dax, and what its driver holds: after the kill no fault puts in a leaf, so none is left behind. */
+function killDevDax({ userMm }: Kernel, core: Dax, { device, file }: DevDax): void {
+  core.killDax(device);
+  userMm.unmapMapping(file);
+  userMm.close(file);
 }
 
 /** Nobody but its own faults reaches the memory of a device-dax. */

@@ -15,7 +15,6 @@ export {
 export {
   DEV_DAX_ALIGNMENTS,
   DevDax,
-  type DevDaxRefusal,
   type DevDaxRequest,
   devDaxProbe,
 } from './device-dax.ts';

@@ -16,25 +16,6 @@ function probe(alignment: number, size: number = 2 * GIB): { kernel: Kernel; dev
 }
 
 describe('device-dax', () => {
-  it.each([4096, 2 ** 21, GIB])('maps leaves of %i bytes', (alignment) => {
-    const { kernel, device } = probe(alignment);
-    const pfn = kernel.call(() => device.fault(alignment + 12288, alignment));
-    expect(pfn).toBe((BASE + Math.floor((alignment + 12288) / alignment) * alignment) / 4096);
-  });
-
-  it('sends SIGBUS for smaller leaves and beyond the end, and falls back from larger ones', () => {
-    const { kernel, device } = probe(2 ** 21);
-    expect(kernel.call(() => device.fault(0, 4096))).toBe('sigbus');
-    expect(kernel.call(() => device.fault(2 * GIB, 2 ** 21))).toBe('sigbus');
-    expect(kernel.call(() => device.fault(0, GIB))).toBe('fallback');
-  });
-
-  it('refuses mappings that are not made of whole pages of it', () => {
-    const { device } = probe(2 ** 21);
-    expect(device.checkMapping(2 ** 21, 2 ** 22)).toBe(0);
-    expect(device.checkMapping(4096, 2 ** 22)).toBe(-22);
-  });
-
   it('refuses an alignment that is no page size, or that the size does not fit', () => {
     expect(() => probe(8192)).toThrow('give 4096, 2 MiB or 1 GiB');
     expect(() => probe(GIB, GIB + 4096)).toThrow('multiple of it');
@@ -47,7 +28,7 @@ describe('device-dax', () => {
     expect(access.branch.count.get(0)).toBe(1);
     kernel.call(() => device.remove());
     expect(access.branch.count.get(0)).toBe(0);
-    expect(kernel.call(() => device.fault(0, 4096))).toBe('sigbus');
+    expect(kernel.call(() => kernel.userMm.mmap({ file: device.file, length: 4096 }))).toBe(-9);
     expect(kernel.mm.lookup(device.pagemap.address).present).toBe(false);
     expect(kernel.module(dax).getByHost('dax0.0')).toBeNull();
   });

@@ -148,11 +148,7 @@ export class Kernel {
     this.#misuse = new Misuse({ machine, tasks, printk, oops, checks });
     sched.misuse = this.#misuse;
     const warn = this.choice('keyFaultWarn') as KeyFaultWarn;
-    this.userMm = new UserMm(machine, mm, {
-      mmap: this.mutex('mm.mmap_lock'),
-      rmap: this.mutex('mapping.i_mmap_rwsem'),
-      pageTable: this.spinLock('mm.page_table_lock'),
-    });
+    this.userMm = this.#makeUserMm();
     new FaultHandler(machine, preempt, tasks, sched, slots, oops, entry, warn, this.userMm);
     this.smp = new Smp({ machine, cpus, preempt, entry, oops });
     this.hotplug = this.#makeHotplug();
@@ -167,6 +163,14 @@ export class Kernel {
     tasks.state.values[cpu] = TaskState.running;
     tasks.onCpu.values[cpu] = cpu + 1;
     tasks.currentTask.values[cpu] = cpu;
+  }
+
+  #makeUserMm(): UserMm {
+    return new UserMm(this.machine, this.mm, {
+      mmap: this.mutex('mm.mmap_lock'),
+      rmap: this.mutex('mapping.i_mmap_rwsem'),
+      pageTable: this.spinLock('mm.page_table_lock'),
+    });
   }
 
   #makeHotplug(): Hotplug {
