@@ -182,7 +182,6 @@ describe('attachDevDax', () => {
     const media = memoryMedia(4 * MIB);
     const device = kernel.call(() => driver.attachDevDax({ media }));
     expect(device.pagemap.pkey).toBe(1);
-    expect(kernel.call(() => device.fault(0, 2 * MIB))).toBe((4 * GIB) / 4096);
     kernel.call(() => kernel.module(memremap).access.enable());
     kernel.call(() => kernel.machine.store32(device.pagemap.address, 7));
     kernel.call(() => kernel.module(memremap).access.disable());
@@ -190,5 +189,25 @@ describe('attachDevDax', () => {
     expect(onMedia(media, 0, 1)[0]).toBe(7);
     expect(kernel.machine.memory.regions).toEqual([]);
     expect(kernel.call(() => driver.attachDisk({ media })).id).toBe(0);
+  });
+
+  it('keeps what a program stored through its mapping, and is SIGBUS to it afterwards', () => {
+    const kernel = bootStack();
+    const driver = kernel.module(pmem);
+    const media = memoryMedia(4 * MIB);
+    const device = kernel.call(() => driver.attachDevDax({ media }));
+    const { machine, userMm } = kernel;
+    const address = kernel.call(() => userMm.mmap({ file: device.file, length: 4 * MIB }));
+    const store = (at: number, value: number): boolean =>
+      kernel.call(() => userMm.run(() => machine.tryStore32(address + at, value)));
+    expect(store(3 * MIB, 9)).toBe(false);
+    expect(kernel.mm.lookup(address + 3 * MIB)).toMatchObject({
+      level: 2,
+      frame: 4 * GIB + 3 * MIB,
+    });
+    kernel.call(() => driver.detachDevDax(device));
+    expect(onMedia(media, 3 * MIB, 1)[0]).toBe(9);
+    expect(store(3 * MIB, 10)).toBe(true);
+    expect(onMedia(media, 3 * MIB, 1)[0]).toBe(9);
   });
 });
