@@ -122,6 +122,7 @@ export const pksCoreDefects: readonly DirectedDefect[] = [
       const { kernel } = booted({ features: { pks: false } });
       const regs = {
         interruptFlag: 1,
+        userMode: false,
         fixup: false,
         vector: 14,
         state: { words: [], exitRcu: false },
