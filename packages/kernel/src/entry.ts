@@ -99,7 +99,8 @@ export class Entry implements EventHandlers {
     const inHypercall = this.preemptibleHypercall.read();
     if (inHypercall !== 0) this.preemptibleHypercall.write(0);
     this.#irqBody(regs.vector);
-    if (inHypercall === 0) this.#idtentry.exit(regs, state);
+    // Out of the idle loop the flag is one that a hypercaller left behind when it was preempted.
+    if (inHypercall === 0 || state.exitRcu) this.#idtentry.exit(regs, state);
     else {
       this.#idtentry.exitUpcall(regs, state);
       this.preemptibleHypercall.write(inHypercall);

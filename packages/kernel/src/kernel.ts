@@ -252,7 +252,7 @@ export class Kernel {
 
   /** DEFINE_SPINLOCK, once for each name. */
   spinLock(name: string): SpinLock {
-    return new SpinLock(this.machine, this.preempt, defineLock(name), this.#misuse);
+    return new SpinLock(this.machine, this.preempt, this.cpus, defineLock(name), this.#misuse);
   }
 
   /** DEFINE_SRCU, once for each name. */

@@ -2,13 +2,14 @@
 // Mutexes, spinlocks and SRCU. kernel/locking/, kernel/rcu/srcutree.c
 
 import type { Column, FieldDefinition, Machine } from '@pkslab/x86-cpu';
+import type { CpuStates } from './cpu-state.ts';
 import type { Misuse } from './misuse.ts';
 import type { Preempt } from './preempt.ts';
 import type { Scheduler } from './sched.ts';
 import type { Tasks } from './task.ts';
 
 /**
- * Declares the cell of a lock: 0 while free, else its holder plus 1.
+ * Declares the cell of a lock: 0 while free, else its holder plus 1: a mutex's task, a spinlock's CPU.
  *
  * Use it where a module declares its cells itself; `kernel.mutex(name)` and `kernel.spinLock(name)` do it for
  * one lock. One definition is one lock of a kernel.
@@ -78,8 +79,8 @@ export class Mutex {
  * DEFINE_SPINLOCK: waits for the holder on another CPU; preemption is off while it is held.
  *
  * Use it for short sections that never sleep. Interrupts stay on, as with `spin_lock`: a handler that takes a
- * lock that its CPU holds ends in a {@link Deadlock}. An unlock while it is free is a WARN and changes nothing where
- * misuse is checked; 5.8 takes the preempt count below what it was.
+ * lock that its CPU holds ends in a {@link Deadlock}. An unlock on a CPU that does not hold it is a WARN and changes
+ * nothing where misuse is checked; 5.8 gives the lock free and takes the preempt count below what it was.
  *
  * @example
  * const kernel = boot();
@@ -91,11 +92,19 @@ export class Mutex {
 export class SpinLock {
   readonly #owner: Column;
   readonly #preempt: Preempt;
+  readonly #cpus: CpuStates;
   readonly #misuse: Misuse | null;
 
-  constructor(machine: Machine, preempt: Preempt, field: FieldDefinition, misuse: Misuse) {
+  constructor(
+    machine: Machine,
+    preempt: Preempt,
+    cpus: CpuStates,
+    field: FieldDefinition,
+    misuse: Misuse,
+  ) {
     this.#owner = machine.column(field);
     this.#preempt = preempt;
+    this.#cpus = cpus;
     this.#misuse = misuse.checks ? misuse : null;
   }
 
@@ -106,17 +115,24 @@ export class SpinLock {
    */
   lock(): void {
     this.#preempt.disable();
-    this.#owner.lock(0, 1);
+    this.#owner.lock(0, this.#cpus.own + 1);
   }
 
   /** spin_unlock */
   unlock(): void {
-    if (this.#misuse !== null && this.#owner.getLocal(0) === 0) {
-      this.#misuse.spinLockNotLocked(this.#owner.field.name);
-      return;
-    }
+    if (this.#misuse !== null && !this.#isHeldHere(this.#misuse)) return;
     this.#owner.set(0, 0);
     this.#preempt.enable();
+  }
+
+  /** Whether the executing CPU holds it; a WARN says what is wrong. For its holder the owner does not change. */
+  #isHeldHere(misuse: Misuse): boolean {
+    const owner = this.#owner.getLocal(0);
+    const held = owner === this.#cpus.own + 1;
+    const { name } = this.#owner.field;
+    if (owner === 0) misuse.spinLockNotLocked(name);
+    else if (!held) misuse.spinLockWrongCpu(name);
+    return held;
   }
 }
 

@@ -68,7 +68,17 @@ export class Misuse implements SchedMisuse {
 
   /** debug_spin_unlock */
   spinLockNotLocked(lock: string): void {
+    this.#spinBug('already unlocked', lock);
+  }
+
+  /** debug_spin_unlock */
+  spinLockWrongCpu(lock: string): void {
+    this.#spinBug('wrong CPU', lock);
+  }
+
+  /** spin_bug */
+  #spinBug(what: string, lock: string): void {
     const cpu = this.#parts.machine.cpu.index;
-    this.#parts.oops.warn(`BUG: spinlock already unlocked on CPU#${cpu}, ${this.#caller}: ${lock}`);
+    this.#parts.oops.warn(`BUG: spinlock ${what} on CPU#${cpu}, ${this.#caller}: ${lock}`);
   }
 }

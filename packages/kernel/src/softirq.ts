@@ -60,12 +60,16 @@ export class Softirq {
     this.#actions[number] = action;
   }
 
-  /** raise_softirq: it runs when the outermost interrupt ends, or at once where none is under way. */
+  /**
+   * raise_softirq: it runs when the outermost interrupt ends.
+   *
+   * Where none is under way Linux wakes ksoftirqd. Here a task that could be switched out does the work on the
+   * spot; with preemption or interrupts off it is left for the exit of the next interrupt.
+   */
   raise(number: number): void {
     const flag = this.#machine.pushfCli();
     this.#pending.write((this.#pending.read() | (1 << number)) >>> 0);
-    // From a task Linux wakes ksoftirqd; here the work is done on the spot.
-    if ((this.#preempt.count.read() & INTERRUPT_MASK) === 0) this.#run();
+    if (flag !== 0 && this.#preempt.count.read() === 0) this.#run();
     this.#machine.popfIf(flag);
   }
 

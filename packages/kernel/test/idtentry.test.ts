@@ -177,6 +177,21 @@ describe('xen_pv_evtchn_do_upcall (D-14)', () => {
   });
 });
 
+describe('xen_pv_evtchn_do_upcall out of the idle loop', () => {
+  it('leaves as every entry does there, though a hypercaller has left its flag behind', () => {
+    const { kernel } = booted({ cpus: 2 });
+    const nesting = kernel.rcu.nesting.column;
+    kernel.tasks.currentTask.values[0] = 0;
+    kernel.entry.preemptibleHypercall.write(1);
+    kernel.rcu.idleEnter();
+    kernel.preempt.needResched.write(1);
+    kernel.machine.deliverInterrupt(HYPERVISOR_CALLBACK_VECTOR);
+    expect(nesting.values[0]).toBe(0);
+    // The idle loop looks for itself whether it must reschedule.
+    expect(kernel.preempt.needResched.read()).toBe(1);
+  });
+});
+
 describe('softirqs', () => {
   it('run on the way out of the interrupt, with interrupts on and no switch', () => {
     const { kernel, notes } = booted();
@@ -227,5 +242,44 @@ describe('softirqs', () => {
     expect(notes.all).toHaveLength(10);
     kernel.call(() => kernel.machine.deliverInterrupt(0x20));
     expect(notes.all).toHaveLength(20);
+  });
+
+  describe('that a task raises', () => {
+    const raised = (around: (kernel: Kernel, raise: () => void) => void): readonly number[] => {
+      const { kernel, notes } = booted();
+      const flag = kernel.machine.registers.interruptFlag;
+      kernel.softirq.open(SoftirqNumber.block, () => notes.add(7));
+      kernel.call(() =>
+        around(kernel, () => {
+          kernel.softirq.raise(SoftirqNumber.block);
+          notes.add(flag.get(0));
+        }),
+      );
+      kernel.call(() => kernel.machine.deliverInterrupt(0x20));
+      return notes.all;
+    };
+
+    it('run at once', () => {
+      expect(raised((_kernel, raise) => raise())).toEqual([7, 1]);
+    });
+
+    it('in a section with interrupts off wait for the next interrupt', () => {
+      const seen = raised(({ machine }, raise) => {
+        const flags = machine.pushfCli();
+        raise();
+        machine.popfIf(flags);
+      });
+      expect(seen).toEqual([0, 7]);
+    });
+
+    it('under a spinlock wait for the next interrupt, too', () => {
+      const seen = raised((kernel, raise) => {
+        const lock = kernel.spinLock('test_lock');
+        lock.lock();
+        raise();
+        lock.unlock();
+      });
+      expect(seen).toEqual([1, 7]);
+    });
   });
 });

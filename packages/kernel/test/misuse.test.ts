@@ -2,7 +2,14 @@
 // Calls in the wrong place or order: what 5.8 did, and what reference says.
 import { describe, expect, it } from 'vitest';
 import { atBoundary } from '../../../scripts/testing/boundaries.ts';
-import { Deadlock, type RevisionName, type Runner, TaskKilled } from '../src/index.ts';
+import {
+  Deadlock,
+  type Kernel,
+  type RevisionName,
+  type Runner,
+  type SpinLock,
+  TaskKilled,
+} from '../src/index.ts';
 import { booted, reported, WILD } from './support.ts';
 
 const posted: readonly RevisionName[] = ['rfc-v2', 'rfc-v3', 'v7', 'v10'];
@@ -84,6 +91,51 @@ describe('an unlock of a spinlock that is free', () => {
       lock.unlock();
     });
     expect(kernel.preempt.count.column.values[0]).toBe(0);
+  });
+});
+
+describe('an unlock of a spinlock that another CPU holds', () => {
+  const stray = (revision: RevisionName): { kernel: Kernel; lock: SpinLock } => {
+    const { kernel } = booted({ revision, cpus: 2 });
+    const lock = kernel.spinLock('test_lock');
+    const take = kernel.smp.register(() => lock.lock());
+    kernel.call(() => kernel.smp.call(1, take));
+    kernel.call(() => lock.unlock());
+    return { kernel, lock };
+  };
+
+  it.each(posted)('frees it in %s, and takes the preempt count below 0', (revision) => {
+    const { kernel, lock } = stray(revision);
+    expect(kernel.preempt.count.column.values[0]).toBe(0xffff_ffff);
+    kernel.call(() => lock.lock());
+    expect(reported(kernel)).toEqual([]);
+  });
+
+  it('is a WARN in reference: its holder keeps it, and the count stays', () => {
+    const { kernel, lock } = stray('reference');
+    expect(reported(kernel)[1]).toBe('BUG: spinlock wrong CPU on CPU#0, host/2: test_lock');
+    expect(kernel.preempt.count.column.values[0]).toBe(0);
+    expect(() => kernel.call(() => lock.lock())).toThrow(Deadlock);
+  });
+
+  it('is none by a task that has moved since its last section', () => {
+    const { kernel, notes } = booted({ cpus: 2 });
+    const lock = kernel.spinLock('test_lock');
+    kernel.call(() => {
+      kernel.spawn('mover', () => {
+        lock.lock();
+        lock.unlock();
+        kernel.sched.moveTo(kernel.tasks.current, 1 - kernel.machine.cpu.index);
+        kernel.sched.schedule();
+        lock.lock();
+        lock.unlock();
+        kernel.sched.schedule();
+        notes.add(kernel.preempt.count.read());
+      });
+    });
+    kernel.run();
+    expect(notes.all).toEqual([0]);
+    expect(reported(kernel)).toEqual([]);
   });
 });
 
