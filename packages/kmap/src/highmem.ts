@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: MIT
 // CONFIG_HIGHMEM: pages beyond RAM have no address of their own. mm/highmem.c, arch/x86/mm/highmem_32.c
 
-import { EINVAL, type Kernel, KernelError, PAGE_KERNEL_PROT, VMALLOC_START } from '@pkslab/kernel';
+import {
+  EINVAL,
+  type Kernel,
+  KernelError,
+  PAGE_KERNEL_PROT,
+  type SpinLock,
+  VMALLOC_START,
+} from '@pkslab/kernel';
 import { type Column, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { Kmap } from './kmap.ts';
 
@@ -18,10 +25,13 @@ const FIX_KMAP_BEGIN = VMALLOC_START - 0x20_0000;
  * The variant with HIGHMEM, which no 64-bit kernel has: kmap of a page beyond RAM gives one of a few addresses, and sleeps while all are
  * taken.
  *
+ * An address whose last user is gone stays mapped; before another page gets it, no CPU has the old translation.
  * Its mappings have key 0, as kmap_prot has: an alias is not protected (D-56). What it is for is where patch 13
  * puts its hooks: after kmap_flush_tlb in kmap, before the test of PageHighMem in kunmap.
  */
 export class HighmemKmap extends Kmap {
+  /** kmap_lock: users and pages of the addresses, and whether there is one left. */
+  readonly #lock: SpinLock;
   /** pkmap_count: 0 free, else users of the address. */
   readonly #count: Column;
   /** pfn plus 1 of each address of both kinds. */
@@ -42,6 +52,7 @@ export class HighmemKmap extends Kmap {
         `config HIGHMEM is for kmapPolicy grant or local, not ${policy}: leave it out, or choose one`,
       );
     }
+    this.#lock = kernel.spinLock('kmap_lock');
     const slots = LAST_PKMAP + machine.cpus.length * KM_TYPE_NR;
     const object = { initial: 0, per: 'object' } as const;
     this.#count = machine.column({ ...object, name: 'pkmap_count', type: 'u16', count: slots });
@@ -50,10 +61,17 @@ export class HighmemKmap extends Kmap {
     const depth = { name: '__kmap_atomic_idx', type: 'u8', initial: 0, per: 'cpu' } as const;
     this.#atomicDepth = machine.column(depth);
     this.#ramPages = machine.memory.ramSize / PAGE_SIZE;
+    // permanent_kmaps_init, kmap_init: the tables are there before anybody is in a hurry.
+    kernel.initcall('subsys', () => {
+      for (const address of [PKMAP_BASE, FIX_KMAP_BEGIN]) {
+        kernel.mm.map(address, 0, PAGE_SIZE, PAGE_KERNEL_PROT);
+        kernel.mm.unmap(address, PAGE_SIZE);
+      }
+    });
   }
 
   override kmap(pfn: number): number {
-    this.kernel.oops.mightSleep();
+    this.mightSleep();
     let address = this.kernel.mm.directAddress(pfn * PAGE_SIZE);
     if (this.#isHighmem(pfn)) address = this.#kmapHigh(pfn);
     // kmap_flush_tlb
@@ -63,7 +81,7 @@ export class HighmemKmap extends Kmap {
   }
 
   override kunmap(pfn: number): void {
-    this.kernel.oops.mightSleep();
+    this.mightSleep();
     this.disableAccess(pfn);
     if (this.#isHighmem(pfn)) this.#kunmapHigh(pfn);
   }
@@ -75,49 +93,65 @@ export class HighmemKmap extends Kmap {
   /** kmap_high */
   #kmapHigh(pfn: number): number {
     for (;;) {
+      this.#lock.lock();
       const slot = this.#take(pfn);
+      if (slot < 0) this.#full.set(0, 1);
+      this.#lock.unlock();
       if (slot >= 0) return addressOf(slot);
       this.kernel.sched.sleepUntil(this.#full, 0, 0);
     }
   }
 
-  /** The page's address, or one that is free: 0 → 1 is one instruction, and only its winner maps. */
+  /** The page's address, or one without users; −1 where there is none. Under the lock. */
   #take(pfn: number): number {
-    for (let slot = 0; slot < LAST_PKMAP; slot++) {
-      if (this.#pages.get(slot) !== pfn + 1 || this.#count.get(slot) === 0) continue;
-      this.#count.add(slot, 1);
-      return slot;
-    }
-    for (let slot = 0; slot < LAST_PKMAP; slot++) {
-      if (this.#count.compareExchange(slot, 0, 1) !== 0) continue;
+    let slot = this.#slotOf(pfn);
+    if (slot < 0) {
+      slot = this.#freeSlot();
+      if (slot < 0) return -1;
+      // flush_all_zero_pkmaps, of this address alone
+      if (this.#pages.get(slot) !== 0) this.kernel.mm.unmap(addressOf(slot), PAGE_SIZE);
       this.#install(slot, pfn);
-      return slot;
     }
-    this.#full.set(0, 1);
+    this.#count.set(slot, this.#count.get(slot) + 1);
+    return slot;
+  }
+
+  /** page_address: the slot that a page is mapped in, with users or without; −1. */
+  #slotOf(pfn: number): number {
+    let slot = LAST_PKMAP - 1;
+    while (slot >= 0 && this.#pages.get(slot) !== pfn + 1) slot--;
+    return slot;
+  }
+
+  #freeSlot(): number {
+    for (let slot = 0; slot < LAST_PKMAP; slot++) if (this.#count.get(slot) === 0) return slot;
     return -1;
   }
 
   #install(slot: number, pfn: number): void {
-    const { mm } = this.kernel;
     this.#pages.set(slot, pfn + 1);
-    mm.map(addressOf(slot), pfn * PAGE_SIZE, PAGE_SIZE, PAGE_KERNEL_PROT);
+    this.kernel.mm.map(addressOf(slot), pfn * PAGE_SIZE, PAGE_SIZE, PAGE_KERNEL_PROT);
   }
 
-  /** kunmap_high: the address stays mapped for the next user's own map, which flushes it. */
+  /** kunmap_high */
   #kunmapHigh(pfn: number): void {
-    for (let slot = 0; slot < LAST_PKMAP; slot++) {
-      if (this.#pages.get(slot) !== pfn + 1 || this.#count.get(slot) === 0) continue;
-      if (this.#count.add(slot, -1) === 0) this.#full.set(0, 0);
-      return;
-    }
+    this.#lock.lock();
+    const slot = this.#slotOf(pfn);
+    const users = slot < 0 ? 0 : this.#count.get(slot);
+    if (users > 0) this.#count.set(slot, users - 1);
+    if (users === 1) this.#full.set(0, 0);
+    this.#lock.unlock();
   }
 
   /** kmap_atomic_high_prot */
   protected override atomicAddress(pfn: number): number {
     if (!this.#isHighmem(pfn)) return super.atomicAddress(pfn);
-    const { machine } = this.kernel;
-    const { index } = machine.cpu;
-    const slot = LAST_PKMAP + index * KM_TYPE_NR + this.#atomicDepth.add(index, 1) - 1;
+    const { machine, cpus, oops } = this.kernel;
+    const cpu = cpus.own;
+    const depth = this.#atomicDepth.add(cpu, 1);
+    // The task would die here, and no interrupt could go on; the machine stops instead.
+    if (depth > KM_TYPE_NR) oops.panic('kernel BUG in kmap_atomic: idx >= KM_TYPE_NR');
+    const slot = LAST_PKMAP + cpu * KM_TYPE_NR + depth - 1;
     this.#install(slot, pfn);
     machine.invlpg(addressOf(slot));
     return addressOf(slot);
@@ -125,9 +159,9 @@ export class HighmemKmap extends Kmap {
 
   /** kunmap_atomic_high */
   protected override endAtomic(address: number): void {
-    const { machine } = this.kernel;
+    const { machine, cpus } = this.kernel;
     if (address < FIX_KMAP_BEGIN || address >= VMALLOC_START) return;
-    this.#atomicDepth.add(machine.cpu.index, -1);
+    this.#atomicDepth.add(cpus.own, -1);
     machine.invlpg(address);
   }
 

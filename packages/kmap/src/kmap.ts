@@ -57,7 +57,7 @@ export class Kmap {
    * kernel.call(() => kernel.machine.tryStore32(address, 1)); // => true: refused again
    */
   kmap(pfn: number): number {
-    if (this.sleepChecked && this.mustNotSleep()) this.kernel.oops.mightSleep();
+    this.mightSleep();
     this.enableAccess(pfn, TASK_CONTEXT);
     return PAGE_OFFSET + pfn * PAGE_SIZE;
   }
@@ -134,9 +134,11 @@ export class Kmap {
     return new KernelError(EOPNOTSUPP, `${name}: revision ${this.kernel.revision} has none`);
   }
 
-  /** What might_sleep looks at; here, because kmap is called often and must not sleep seldom. */
-  private mustNotSleep(): boolean {
-    return this.preemptCount.read() !== 0 || this.interruptFlag.read() === 0;
+  /** might_sleep, where the choice has it; it looks for itself, since kmap is called often. */
+  protected mightSleep(): void {
+    if (!this.sleepChecked) return;
+    const atomic = this.preemptCount.read() !== 0 || this.interruptFlag.read() === 0;
+    if (atomic) this.kernel.oops.mightSleep();
   }
 
   /** enable_access, in a context that is looked up only where it is kept. */

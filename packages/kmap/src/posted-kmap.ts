@@ -31,7 +31,7 @@ export class GlobalKmap extends Kmap {
   }
 
   override kmap(pfn: number): number {
-    this.kernel.oops.mightSleep();
+    this.mightSleep();
     if (this.pagemaps?.pageIsAccessProtected(pfn) === true) this.#global.enable();
     return PAGE_OFFSET + pfn * PAGE_SIZE;
   }
@@ -54,7 +54,7 @@ export class GlobalKmap extends Kmap {
 /** V9, V10: kmap is left alone, since nobody can follow its addresses. */
 export class UnsupportedKmap extends Kmap {
   override kmap(pfn: number): number {
-    this.kernel.oops.mightSleep();
+    this.mightSleep();
     return PAGE_OFFSET + pfn * PAGE_SIZE;
   }
 

@@ -127,9 +127,19 @@ describe('kmap in a handler', () => {
     expect(inHandler({ revision: 'v10' })[0]).toContain(line);
   });
 
-  it('goes unnoticed with kmap-sleep-unchecked', () => {
-    expect(inHandler({ sabotages: ['kmap-sleep-unchecked'] })).toEqual([]);
-  });
+  it.each([
+    ['reference', {}],
+    ['rfc-v3', { revision: 'rfc-v3' }],
+    ['v7', { revision: 'v7' }],
+    ['v10', { revision: 'v10' }],
+    ['HIGHMEM', { config: { HIGHMEM: true } }],
+  ] satisfies [string, BootOptions][])(
+    'goes unnoticed with kmap-sleep-unchecked, in %s',
+    (_name, options) => {
+      expect(inHandler(options)[0]).toContain('BUG: sleeping function called');
+      expect(inHandler({ ...options, sabotages: ['kmap-sleep-unchecked'] })).toEqual([]);
+    },
+  );
 });
 
 describe('sabotage', () => {
