@@ -2,7 +2,7 @@
 // The call trace of a report. The simulated kernel runs on the host's stack, so the host's frames are its
 // frames, once those of the machinery are left out. arch/x86/kernel/stacktrace.c
 
-/** C names of functions that are spelled otherwise here: `Class.method`, `#privateMethod` or `function`. */
+/** C names of functions that are spelled otherwise here: `Class.method`, `#privateMethod` or `function`; '' for none. */
 export type SymbolNames = Readonly<Record<string, string>>;
 
 /** The kernel's own; modules bring theirs. */
@@ -179,7 +179,7 @@ function interruptedFrames(frames: readonly string[]): readonly string[] {
 /** A function's C name; null for the machinery. */
 function kernelName(host: string, symbols: SymbolNames): string | null {
   const known = symbols[host];
-  if (known !== undefined) return known;
+  if (known !== undefined) return known === '' ? null : known;
   const dot = host.indexOf('.');
   const name = host.slice(dot + 1);
   // V8 does not say whose private method it is, and the kernel's are named above.

@@ -24,17 +24,15 @@ const depthField: FieldDefinition = {
   per: 'task',
 };
 
-/** A map: its page times 4, plus the context that made it. */
-type Map = number;
-
 /** In place of a map that was too deep to be noted; page 0 is RAM. */
-const UNKNOWN: Map = 0;
+const UNKNOWN = 0;
 
 /** What {@link MapOwners.pop} found. */
 export const Popped = { last: 0, outOfOrder: 1, notMapped: 2 } as const;
 export type Popped = (typeof Popped)[keyof typeof Popped];
 
-const pageOf = (map: Map): number => Math.floor(map / 4);
+/** A noted map is its page times 4, plus the context that made it. */
+const pageOf = (map: number): number => Math.floor(map / 4);
 
 export class MapOwners {
   private readonly kernel: Kernel;
@@ -90,7 +88,7 @@ export class MapOwners {
     const first = task * MAPS_PER_TASK;
     const known = Math.min(depth, MAPS_PER_TASK);
     let at = this.#find(first, known, pfn);
-    // It may be one that was too deep to be noted, of which an empty slot may stand for.
+    // It may be one that was too deep to be noted; some of those have come up into an UNKNOWN slot since.
     if (at < 0 && depth > MAPS_PER_TASK) return Popped.last;
     if (at < 0) at = this.#find(first, known, UNKNOWN);
     if (at < 0) return Popped.notMapped;

@@ -3,7 +3,7 @@
 
 import type { Kernel, SpinLock } from '@pkslab/kernel';
 import { PKEY_DISABLE_ACCESS, type Pks } from '@pkslab/pks-core';
-import { DevAccess } from './dev-access.ts';
+import { DevAccess, type Rights } from './dev-access.ts';
 
 /**
  * Nothing protects the count: `if (!count++) open` and `if (!--count) close`, as V7 and V10 have it.
@@ -11,15 +11,15 @@ import { DevAccess } from './dev-access.ts';
  * The count is a plain C variable: a get and a set.
  */
 export class UnprotectedCount extends DevAccess {
-  override enable(): number {
+  override enable(rights: Rights = this.pkrs): number {
     if (!this.acts()) return 0;
     this.grantUpdate.begin();
-    if (this.increment() === 1 || !this.nested) this.pkrs.changeRights(this.pkey, 0);
+    if (this.increment() === 1 || !this.nested) rights.changeRights(this.pkey, 0);
     this.grantUpdate.handOver(this.grant);
     return 0;
   }
 
-  override disable(): boolean {
+  override disable(_cookie?: number, rights: Rights = this.pkrs): boolean {
     if (!this.acts()) return false;
     this.grant.handOver(this.grantUpdate);
     if (this.warns && this.ref.get(this.countIndex()) === 0) {
@@ -28,7 +28,7 @@ export class UnprotectedCount extends DevAccess {
       return false;
     }
     if (this.decrement() === 0 || !this.nested) {
-      this.pkrs.changeRights(this.pkey, PKEY_DISABLE_ACCESS);
+      rights.changeRights(this.pkey, PKEY_DISABLE_ACCESS);
     }
     this.grantUpdate.end();
     return true;
@@ -73,19 +73,19 @@ export class SpinLockedCount extends UnprotectedCount {
     this.#lock = kernel.spinLock('dev_page_access_lock');
   }
 
-  override enable(): number {
+  override enable(rights: Rights = this.pkrs): number {
     this.machine.cli();
     this.#lock.lock();
-    const cookie = super.enable();
+    const cookie = super.enable(rights);
     this.#lock.unlock();
     this.machine.sti();
     return cookie;
   }
 
-  override disable(): boolean {
+  override disable(cookie?: number, rights: Rights = this.pkrs): boolean {
     this.machine.cli();
     this.#lock.lock();
-    const ended = super.disable();
+    const ended = super.disable(cookie, rights);
     this.#lock.unlock();
     this.machine.sti();
     return ended;

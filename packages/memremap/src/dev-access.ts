@@ -30,13 +30,12 @@ export const devPageAccessRefField: FieldDefinition = {
   per: 'task',
 };
 
-/** task->pgmap_prot_count: the same from V7 on, where a child starts with its parent's. */
+/** task->pgmap_prot_count: the same from V7 on. */
 export const pgmapProtCountField: FieldDefinition = {
   name: 'pgmap_prot_count',
   type: 'u32',
   initial: 0,
   per: 'task',
-  fork: 'copy',
 };
 
 /** The count's cell and the C names of the verbs, as each posting has them. */
@@ -63,6 +62,9 @@ const VERBS: Readonly<Record<GrantVerbs, Verbs>> = Object.freeze({
     disable: '__pgmap_set_noaccess',
   },
 });
+
+/** Whose rights a grant changes: {@link Pkrs} the calling task's, {@link GlobalAccess} everybody's. */
+export type Rights = Pick<Pkrs, 'changeRights'>;
 
 /** What the revision calls the grants, and where it counts them. */
 export function grantVerbs(name: string): Verbs {
@@ -115,18 +117,12 @@ export class DevAccess {
       this.pkey = key;
       pks.keys.keep(key);
     });
-    this.#hookFork((count ?? verbs.count).fork === 'copy');
+    const ofTask = this.ref.field.per === 'task';
+    if (ofTask && kernel.choice('countFork') === 'inherited') {
+      kernel.slots.fork.push((parent, child) => this.ref.set(child, this.ref.get(parent)));
+    }
     if (kernel.choice('countCheck') === 'warns') this.#hookEnds();
     if (pks.enabled && configured && kernel.choice('entryCount') === 'saved') this.#hookEntry();
-  }
-
-  /** What the copy of the field leaves undone, or does too much. */
-  #hookFork(copied: boolean): void {
-    const { slots } = this.kernel;
-    const inherits = this.kernel.choice('countFork') === 'inherited';
-    if (copied && !inherits) slots.fork.push((_parent, child) => this.ref.set(child, 0));
-    if (copied || !inherits) return;
-    slots.fork.push((parent, child) => this.ref.set(child, this.ref.get(parent)));
   }
 
   /** pgmap_protection_available: whether there is a key to protect with. */
@@ -152,13 +148,13 @@ export class DevAccess {
    * kernel.call(() => access.enable());
    * kernel.call(() => kernel.machine.tryStore32(address, 1)); // => false
    */
-  enable(): number {
+  enable(rights: Rights = this.pkrs): number {
     if (!this.acts()) return 0;
     const current = this.tasks.getCurrent();
     this.grantUpdate.begin();
     const flags = this.machine.pushfCli();
     const ref = this.ref.get(current);
-    if (ref === 0 || !this.nested) this.pkrs.changeRights(this.pkey, 0);
+    if (ref === 0 || !this.nested) rights.changeRights(this.pkey, 0);
     this.ref.set(current, (ref + 1) >>> 0);
     this.machine.popfIf(flags);
     this.grantUpdate.handOver(this.grant);
@@ -173,7 +169,7 @@ export class DevAccess {
    *
    * @returns false where there was nothing to end
    */
-  disable(_cookie?: number): boolean {
+  disable(_cookie?: number, rights: Rights = this.pkrs): boolean {
     if (!this.acts()) return false;
     const current = this.tasks.getCurrent();
     this.grant.handOver(this.grantUpdate);
@@ -185,7 +181,7 @@ export class DevAccess {
     } else {
       this.ref.set(current, (ref - 1) >>> 0);
       if (ref === 1 || !this.nested) {
-        this.pkrs.changeRights(this.pkey, PKEY_DISABLE_ACCESS);
+        rights.changeRights(this.pkey, PKEY_DISABLE_ACCESS);
       }
     }
     this.machine.popfIf(flags);

@@ -6,7 +6,7 @@ import type { Kernel } from '@pkslab/kernel';
 import { PKEY_DISABLE_ACCESS, type Pks } from '@pkslab/pks-core';
 import { type FieldDefinition, PerCpu } from '@pkslab/x86-cpu';
 import { UnprotectedCount } from './count-protection.ts';
-import { DevAccess } from './dev-access.ts';
+import { DevAccess, type Rights } from './dev-access.ts';
 
 /** dev_pagemap.prot_count of each CPU, as one for the one key. */
 const perCpuCountField: FieldDefinition = {
@@ -30,13 +30,13 @@ export class PerCpuCount extends UnprotectedCount {
     this.#preemptOff = kernel.choice('grantCounting') === 'perCpuPreemptOff';
   }
 
-  override enable(): number {
+  override enable(rights: Rights = this.pkrs): number {
     if (this.#preemptOff) this.kernel.preempt.disable();
-    return super.enable();
+    return super.enable(rights);
   }
 
-  override disable(): boolean {
-    const ended = super.disable();
+  override disable(cookie?: number, rights: Rights = this.pkrs): boolean {
+    const ended = super.disable(cookie, rights);
     if (this.#preemptOff) this.kernel.preempt.enable();
     return ended;
   }
@@ -60,19 +60,19 @@ export class PerCpuCount extends UnprotectedCount {
  * found, and disable takes them back. Who has no place for them, as kunmap, closes the outer section too.
  */
 export class CookieAccess extends DevAccess {
-  override enable(): number {
+  override enable(rights: Rights = this.pkrs): number {
     if (!this.acts()) return 0;
     this.grantUpdate.begin();
     const cookie = (this.pkrs.saved.get(this.tasks.current) >>> (2 * this.pkey)) & 0b11;
-    this.pkrs.changeRights(this.pkey, 0);
+    rights.changeRights(this.pkey, 0);
     this.grantUpdate.handOver(this.grant);
     return cookie;
   }
 
-  override disable(cookie: number = PKEY_DISABLE_ACCESS): boolean {
+  override disable(cookie: number = PKEY_DISABLE_ACCESS, rights: Rights = this.pkrs): boolean {
     if (!this.acts()) return false;
     this.grant.handOver(this.grantUpdate);
-    this.pkrs.changeRights(this.pkey, cookie);
+    rights.changeRights(this.pkey, cookie);
     this.grantUpdate.end();
     return true;
   }

@@ -7,6 +7,7 @@ export {
   devProtectionStaticKey,
   PKEY_INVALID,
   pgmapProtCountField,
+  type Rights,
 } from './dev-access.ts';
 export { DEVRES_DEVICES_MAX, Devres } from './devres.ts';
 export { PKS_FAULT_MODE_FILE } from './fault-mode.ts';

@@ -70,8 +70,9 @@ export const memremap: KernelModule<Memremap> = {
       ...of('UnprotectedCount'),
       ...of('PerCpuCount'),
       ...of('CookieAccess'),
-      'GlobalAccess.enable': enable,
-      'GlobalAccess.disable': disable,
+      'GlobalAccess.enable': '',
+      'GlobalAccess.disable': '',
+      'GlobalAccess.changeRights': '',
       'Devres.addAction': 'devm_add_action_or_reset',
       'Devres.memremapPages': 'devm_memremap_pages',
       'Devres.releaseAll': 'devres_release_all',
@@ -89,7 +90,7 @@ export const memremap: KernelModule<Memremap> = {
     const pagemaps = new Pagemaps(kernel, access);
     return {
       access,
-      globalAccess: new GlobalAccess(kernel, pks, access),
+      globalAccess: new GlobalAccess(pks, access),
       pagemaps,
       devres: new Devres(kernel, pagemaps),
     };

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Who holds pages of device memory: page->_refcount and dev_pagemap->ref. mm/memremap.c, percpu-refcount
 
-import type { Kernel, SpinLock } from '@pkslab/kernel';
+import { ENOMEM, type Kernel, KernelError, type SpinLock } from '@pkslab/kernel';
 import type { Column, Machine } from '@pkslab/x86-cpu';
 
-/** Pages of device memory that may be held at a time, in sets of which a page's number picks one. */
+/**
+ * Pages of device memory that may be held at a time, in sets of which a page's number picks one: the first to be
+ * looked at, and the only one unless it is full.
+ */
 const SETS = 32;
 const WAYS = 8;
 export const HELD_PAGES_MAX: number = SETS * WAYS;
@@ -24,6 +27,8 @@ export class PageReferences {
   /** pfn plus 1 of each held page, and how often it is held; 0: free. */
   readonly #pfn: Column;
   readonly #count: Column;
+  /** Pages of each set that are held in another's slots. */
+  readonly #strays: Column;
   readonly #lock: SpinLock;
 
   constructor(kernel: Kernel, maps: number) {
@@ -41,6 +46,12 @@ export class PageReferences {
     const held = { ...object, count: HELD_PAGES_MAX };
     this.#pfn = machine.column({ ...held, name: 'page.held_pfn', type: 'address' });
     this.#count = machine.column({ ...held, name: 'page._refcount', type: 'u32' });
+    this.#strays = machine.column({
+      ...object,
+      name: 'page.held_elsewhere',
+      type: 'u8',
+      count: SETS,
+    });
     this.#lock = kernel.spinLock('page_ref_lock');
   }
 
@@ -49,37 +60,51 @@ export class PageReferences {
     this.#dying.set(map, 0);
   }
 
-  /** get_dev_pagemap and get_page: false for a map that is going away, and with a WARN where no slot is free. */
+  /**
+   * get_dev_pagemap and get_page: false for a map that is going away.
+   *
+   * @throws {KernelError} ENOMEM where {@link HELD_PAGES_MAX} pages are held, which no kernel counts.
+   */
   get(map: number, pfn: number): boolean {
     const flags = this.#machine.pushfCli();
     this.#lock.lock();
-    const slot = this.#dying.get(map) === 0 ? this.#slotOf(pfn) : -1;
+    const lives = this.#dying.get(map) === 0;
+    const slot = lives ? this.#slotFor(pfn) : -1;
     if (slot >= 0) {
-      this.#pfn.set(slot, pfn + 1);
-      this.#count.add(slot, 1);
+      this.#hold(slot, pfn);
       this.#ref.add(map, 1);
     }
     this.#lock.unlock();
     this.#machine.popfIf(flags);
-    return slot >= 0;
+    if (lives && slot < 0) {
+      throw new KernelError(ENOMEM, `memremap: ${HELD_PAGES_MAX} pages are held: put some first`);
+    }
+    return lives;
   }
 
-  /** put_page: how often the page is still held, 0 for an idle one; −1, with a WARN, where nobody held it. */
-  put(map: number, pfn: number): number {
+  /**
+   * put_page: how often the page is still held, 0 for an idle one; −1, with a WARN, where nobody held it. The
+   * map's reference stays until {@link putMap}.
+   */
+  put(pfn: number): number {
     const flags = this.#machine.pushfCli();
     this.#lock.lock();
     const slot = this.#held(pfn);
     let left = -1;
     if (slot >= 0) {
       left = this.#count.add(slot, -1);
-      if (left === 0) this.#pfn.set(slot, 0);
-      this.#ref.add(map, -1);
+      if (left === 0) this.#free(slot, pfn);
     } else {
       this.#kernel.oops.warn(`memremap: put_page of pfn 0x${pfn.toString(16)}, which is not held`);
     }
     this.#lock.unlock();
     this.#machine.popfIf(flags);
     return left;
+  }
+
+  /** put_dev_pagemap */
+  putMap(map: number): void {
+    this.#ref.add(map, -1);
   }
 
   /** page_ref_count: 1 for a page that only its map holds. */
@@ -103,27 +128,49 @@ export class PageReferences {
     while (this.#ref.get(map) !== 0) this.#kernel.sched.sleepUntil(this.#ref, map, 0);
   }
 
+  #hold(slot: number, pfn: number): void {
+    this.#pfn.set(slot, pfn + 1);
+    if (this.#count.add(slot, 1) === 1 && isStray(slot, pfn)) this.#strays.add(pfn % SETS, 1);
+  }
+
+  #free(slot: number, pfn: number): void {
+    this.#pfn.set(slot, 0);
+    if (isStray(slot, pfn)) this.#strays.add(pfn % SETS, -1);
+  }
+
+  /** The slot of a held page, or −1. */
   #held(pfn: number): number {
-    return this.#find(pfn, pfn + 1);
+    const set = pfn % SETS;
+    const slot = this.#findIn(set, pfn + 1);
+    return slot >= 0 || this.#strays.get(set) === 0 ? slot : this.#findOutside(set, pfn + 1);
   }
 
-  /** The page's slot, or a free one of its set. */
-  #slotOf(pfn: number): number {
+  /** The page's slot, or a free one, of its set if it can be; −1 where all are taken. */
+  #slotFor(pfn: number): number {
     const held = this.#held(pfn);
-    const slot = held >= 0 ? held : this.#find(pfn, 0);
-    if (slot < 0) {
-      this.#kernel.oops.warn(
-        `memremap: ${WAYS} pages of the set of pfn 0x${pfn.toString(16)} are held`,
-      );
-    }
-    return slot;
+    if (held >= 0) return held;
+    const free = this.#findIn(pfn % SETS, 0);
+    return free >= 0 ? free : this.#findOutside(pfn % SETS, 0);
   }
 
-  #find(pfn: number, value: number): number {
-    const first = (pfn % SETS) * WAYS;
+  #findIn(set: number, value: number): number {
+    const first = set * WAYS;
     for (let slot = first; slot < first + WAYS; slot++) {
       if (this.#pfn.get(slot) === value) return slot;
     }
     return -1;
   }
+
+  #findOutside(set: number, value: number): number {
+    let slot = -1;
+    for (let other = 0; slot < 0 && other < SETS; other++) {
+      if (other !== set) slot = this.#findIn(other, value);
+    }
+    return slot;
+  }
+}
+
+/** Whether a page's slot is another set's. */
+function isStray(slot: number, pfn: number): boolean {
+  return Math.floor(slot / WAYS) !== pfn % SETS;
 }

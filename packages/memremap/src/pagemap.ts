@@ -217,6 +217,8 @@ export class Pagemaps {
    * going away.
    *
    * Use it where an address of device memory outlives the lock that it was got under, as get_user_pages does.
+   *
+   * @throws {KernelError} ENOMEM past {@link HELD_PAGES_MAX} held pages.
    */
   getPage(pfn: number): boolean {
     const map = this.pgmapOf(pfn);
@@ -227,10 +229,14 @@ export class Pagemaps {
   putPage(pfn: number): void {
     const map = this.pgmapOf(pfn);
     const managed = this.managed.enabled;
-    if (map < 0) this.#kernel.oops.warn(`memremap: put_page of pfn 0x${pfn.toString(16)}`);
-    else if (this.#references.put(map, pfn) === 0 && managed) {
-      this.#operations[map]?.pageFree?.(pfn);
+    if (map < 0) {
+      this.#kernel.oops.warn(`memremap: put_page of pfn 0x${pfn.toString(16)}`);
+      return;
     }
+    const left = this.#references.put(pfn);
+    if (left === 0 && managed) this.#operations[map]?.pageFree?.(pfn);
+    // Last: nothing keeps the map, and its number, from here on.
+    if (left >= 0) this.#references.putMap(map);
   }
 
   /** page_ref_count of a page of device memory: 1 where only its map holds it. */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Static branches and references of page maps, over attach and detach.
 
-import { type BootOptions, EINVAL, KernelError } from '@pkslab/kernel';
+import { type BootOptions, EINVAL, ENOMEM, KernelError } from '@pkslab/kernel';
 import { describe, expect, it } from 'vitest';
-import { MemoryType, type Pagemap, PGMAP_PROT_ENABLED } from '../src/index.ts';
+import { HELD_PAGES_MAX, MemoryType, type Pagemap, PGMAP_PROT_ENABLED } from '../src/index.ts';
 import { attach, DEVICE, MIB, reported, type Stack, withDevice } from './support.ts';
 
 const PFN = DEVICE / 4096;
@@ -253,15 +253,73 @@ describe('references to pages', () => {
     expect(unmapUnderHolder({ sabotages: ['unmap-does-not-wait'] })).toBe(true);
   });
 
-  it('are refused with a WARN where too many pages of one set are held', () => {
+  it('are as many of one kind as there is room for', () => {
     const stack = withDevice();
-    attach(stack, 2 * MIB);
-    const got = stack.kernel.call(() => {
-      let count = 0;
-      while (count < 9 && stack.pagemaps.getPage(PFN + count * 32)) count++;
-      return count;
+    const { kernel, pagemaps } = stack;
+    attach(stack, 512 * MIB);
+    const held = Array.from({ length: HELD_PAGES_MAX }, (_, i) => PFN + i * 32);
+    const counts = kernel.call(() => {
+      for (const pfn of held) if (!pagemaps.getPage(pfn)) return [];
+      // Those that are put leave holes before others of their kind.
+      for (const pfn of held.slice(0, 8)) pagemaps.putPage(pfn);
+      pagemaps.getPage(held[9] as number);
+      const after = held.map((pfn) => pagemaps.pageCount(pfn));
+      for (const pfn of held.slice(8)) pagemaps.putPage(pfn);
+      pagemaps.putPage(held[9] as number);
+      return after;
     });
-    expect(got).toBe(8);
-    expect(reported(stack.kernel).join()).toContain('memremap: 8 pages of the set of pfn');
+    expect(counts).toEqual(held.map((_, i) => (i < 8 ? 1 : i === 9 ? 3 : 2)));
+    expect(held.map((pfn) => kernel.call(() => pagemaps.pageCount(pfn)))).toEqual(
+      held.map(() => 1),
+    );
+    expect(reported(kernel)).toEqual([]);
+  });
+
+  it('are ENOMEM past that, whatever page it is', () => {
+    const stack = withDevice();
+    const { kernel, pagemaps } = stack;
+    attach(stack, 512 * MIB);
+    const error = kernel.call(() => {
+      for (let i = 0; i < HELD_PAGES_MAX; i++) pagemaps.getPage(PFN + i);
+      try {
+        pagemaps.getPage(PFN + HELD_PAGES_MAX);
+      } catch (caught) {
+        return caught;
+      }
+      return null;
+    });
+    expect(error).toMatchObject({ errno: ENOMEM });
+    // It held nothing when it gave up.
+    kernel.call(() => pagemaps.putPage(PFN));
+    expect(kernel.call(() => pagemaps.getPage(PFN + HELD_PAGES_MAX))).toBe(true);
+    expect(reported(kernel)).toEqual([]);
+  });
+
+  it('keep the map until the driver has heard of the last one', () => {
+    const stack = withDevice();
+    const { kernel, pagemaps } = stack;
+    const mapped = kernel.machine.column({
+      name: 'mapped',
+      type: 'bool',
+      initial: 0,
+      per: 'global',
+    });
+    const address = kernel.mm.directAddress(DEVICE);
+    const pageFree = (): void => {
+      // Whoever waits for the last reference has its chance.
+      kernel.sched.schedule();
+      mapped.set(0, kernel.mm.lookup(address).present ? 1 : 0);
+    };
+    const request = { physical: DEVICE, size: MIB, type: MemoryType.fsDax, flags: 0 };
+    kernel.call(() => {
+      const map = pagemaps.memremapPages({ ...request, operations: { pageFree } });
+      pagemaps.getPage(PFN);
+      kernel.spawn('unbind', () => pagemaps.memunmapPages(map));
+    });
+    kernel.run();
+    kernel.call(() => pagemaps.putPage(PFN));
+    expect(mapped.values[0]).toBe(1);
+    kernel.run();
+    expect(kernel.mm.lookup(address).present).toBe(false);
   });
 });

@@ -31,6 +31,14 @@ describe('the count of a child', () => {
   it('is 0 again with fork-inherits repaired', () => {
     expect(countOfChild({ revision: 'v10', repairs: ['fork-inherits'] })).toBe(0);
   });
+
+  it('is a matter of forks only where tasks have it: CPUs have no children', () => {
+    const hooks = (grantCounting: string): number => {
+      const options = { revision: 'v10', with: { grantCounting } } as const;
+      return boot({ ...options, modules: [pksCore, memremap] }).slots.fork.length;
+    };
+    expect(hooks('perTask') - hooks('perCpu')).toBe(1);
+  });
 });
 
 describe('one disable too many', () => {
