@@ -15,8 +15,8 @@ export const WORDS_PER_CHUNK: number = LINES_PER_CHUNK / 32;
 /**
  * What stands behind a persistent range of physical memory: a file, an array, a network.
  *
- * Offsets count from the start of the range. `read` fills a chunk on first touch; `write` receives the
- * lines that were written back and fenced.
+ * Offsets count from the start of the range. `read` fills a chunk on first touch, and what it does
+ * not write is 0; `write` receives the lines that were written back and fenced.
  */
 export interface Backing {
   read(offset: number, into: Uint8Array): void;
