@@ -11,7 +11,7 @@ import {
   KernelError,
   type KernelModule,
 } from '@pkslab/kernel';
-import type { Pagemap } from '@pkslab/memremap';
+import { type DevresAction, memremap, type Pagemap } from '@pkslab/memremap';
 import { type Column, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { daxChoices } from './choices.ts';
 import { DaxGrant } from './dax-grant.ts';
@@ -38,6 +38,16 @@ export interface DaxRequest {
   readonly operations: DaxOperations;
 }
 
+/** What a driver puts under its device's number, to be done at the release. */
+export interface DaxActions {
+  /** kill_dax of a dax device, by its `id`. */
+  readonly kill: DevresAction;
+  /** kill_dax and put_dax of a dax device, by its `id`. */
+  readonly release: DevresAction;
+  /** Takes the leaves of a file out of the page tables of programs, and lets go of it. */
+  readonly closeFile: DevresAction;
+}
+
 /**
  * The dax core of one kernel.
  *
@@ -56,6 +66,7 @@ export class Dax {
   readonly #used: Column;
   readonly #devices: (DaxDevice | undefined)[] = [];
   readonly #support: FsdaxSupport;
+  readonly actions: DaxActions;
   readonly #killWaits: boolean;
 
   constructor(kernel: Kernel) {
@@ -71,6 +82,24 @@ export class Dax {
     this.#used = kernel.machine.column(daxUsedField);
     this.#support = new FsdaxSupport(kernel, this);
     this.#killWaits = kernel.choice('daxKill') === 'waits';
+    this.actions = this.#registerActions();
+  }
+
+  #registerActions(): DaxActions {
+    const { devres } = this.#kernel.module(memremap);
+    const { userMm } = this.#kernel;
+    const kill = (id: number): void => this.killDax(this.#devices[id] as DaxDevice);
+    return {
+      kill: devres.register(kill),
+      release: devres.register((id) => {
+        kill(id);
+        this.putDax(this.#devices[id] as DaxDevice);
+      }),
+      closeFile: devres.register((file) => {
+        userMm.unmapMapping(file);
+        userMm.close(file);
+      }),
+    };
   }
 
   /**

@@ -5,6 +5,7 @@
 import {
   EINVAL,
   ENFILE,
+  ENOMEM,
   ENXIO,
   type Kernel,
   KernelError,
@@ -174,15 +175,13 @@ function probe(kernel: Kernel, request: Required<DevDaxRequest>): DevDax | Kerne
     core.putDax(device);
     return new KernelError(ENFILE, `${name}: too many files are mapped: unmap some`);
   }
-  devres.addAction(request.device, () => killDevDax(kernel, core, result));
-  return result;
-}
-
-/** kill_dev_dax, and what its driver holds: after the kill no fault puts in a leaf, so none is left behind. */
-function killDevDax({ userMm }: Kernel, core: Dax, { device, file }: DevDax): void {
-  core.killDax(device);
-  userMm.unmapMapping(file);
-  userMm.close(file);
+  // kill_dev_dax comes first at the release: after it no fault puts in a leaf, so none is left behind.
+  const { actions } = core;
+  const held =
+    devres.addAction(request.device, actions.closeFile, result.file) === 0 &&
+    devres.addAction(request.device, actions.kill, device.id) === 0;
+  if (held) return result;
+  return new KernelError(ENOMEM, `${name}: its device holds too much: release some of it first`);
 }
 
 /** Nobody but its own faults reaches the memory of a device-dax. */

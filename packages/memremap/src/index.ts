@@ -9,7 +9,7 @@ export {
   pgmapProtCountField,
   type Rights,
 } from './dev-access.ts';
-export { DEVRES_DEVICES_MAX, Devres } from './devres.ts';
+export { DEVRES_DEVICES_MAX, Devres, type DevresAction } from './devres.ts';
 export { PKS_FAULT_MODE_FILE } from './fault-mode.ts';
 export { GlobalAccess } from './global-access.ts';
 export { type Memremap, memremap } from './memremap.ts';

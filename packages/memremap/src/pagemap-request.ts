@@ -35,14 +35,21 @@ export interface PagemapRequest {
   readonly type: number;
   /** PGMAP_* or-ed together. */
   readonly flags: number;
-  /** MEMORY_DEVICE_PRIVATE needs both of them, and an owner. */
-  readonly operations?: PagemapOperations;
+  /**
+   * What the driver does with its pages, by its number from {@link Pagemaps.registerOperations};
+   * MEMORY_DEVICE_PRIVATE needs both functions, and an owner.
+   */
+  readonly operations?: number;
   /** Who may migrate pages of MEMORY_DEVICE_PRIVATE. */
   readonly owner?: string;
 }
 
 /** EINVAL for a bad range or type, with a WARN for the latter; ENXIO for RAM, and without ZONE_DEVICE. */
-export function requestError(kernel: Kernel, request: PagemapRequest): KernelError | null {
+export function requestError(
+  kernel: Kernel,
+  request: PagemapRequest,
+  operations: PagemapOperations | undefined,
+): KernelError | null {
   const { physical, size } = request;
   const { ramSize } = kernel.machine.memory;
   const at = `memremap_pages: 0x${physical.toString(16)}`;
@@ -66,14 +73,17 @@ export function requestError(kernel: Kernel, request: PagemapRequest): KernelErr
   if (physical < ramSize) {
     return new KernelError(ENXIO, `${at}: RAM ends at 0x${ramSize.toString(16)}`);
   }
-  const complaint = typeComplaint(request);
+  const complaint = typeComplaint(request, operations);
   if (complaint === null) return null;
   kernel.oops.warn(complaint);
   return new KernelError(EINVAL, `memremap_pages: ${complaint}`);
 }
 
 /** The WARN for a type that is unknown, or lacks what it needs. */
-function typeComplaint({ type, operations, owner }: PagemapRequest): string | null {
+function typeComplaint(
+  { type, owner }: PagemapRequest,
+  operations: PagemapOperations | undefined,
+): string | null {
   if (type === MemoryType.private) {
     if (operations?.migrateToRam === undefined) return 'Missing migrate_to_ram method';
     if (operations.pageFree === undefined) return 'Missing page_free method';

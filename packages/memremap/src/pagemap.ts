@@ -47,6 +47,7 @@ const endField = pgmapField('end_pfn', 'address');
 const flagsField = pgmapField('flags', 'u32');
 const typeField = pgmapField('type', 'u8');
 const keyField = pgmapField('pkey', 'u8');
+const opsField = pgmapField('ops', 'u8');
 
 /** mem_section: the page map that a section's pages belong to, plus 1; 0 for ordinary memory. */
 const sectionField: FieldDefinition = {
@@ -76,12 +77,13 @@ export class Pagemaps {
   readonly #protectionUsers: BranchUsers;
   readonly #managedUsers: BranchUsers;
   readonly #references: PageReferences;
-  /** What the drivers of live maps asked for; read only while the map is live. */
-  readonly #operations: (PagemapOperations | undefined)[] = [];
+  readonly #operations: PagemapOperations[] = [];
   readonly #start: Column;
   readonly #end: Column;
   readonly #type: Column;
   readonly #key: Column;
+  /** What the map's driver does with its pages: a number from {@link registerOperations} plus 1; 0: nothing. */
+  readonly #ops: Column;
   private readonly section: Column;
   readonly #lock: Mutex;
   readonly #dropKey: boolean;
@@ -107,6 +109,7 @@ export class Pagemaps {
     this.flags = machine.column(flagsField);
     this.#type = machine.column(typeField);
     this.#key = machine.column(keyField);
+    this.#ops = machine.column(opsField);
     this.section = machine.column(sectionField);
     this.ramPages = machine.memory.ramSize / PAGE_SIZE;
     this.#lock = kernel.mutex('memremap_lock');
@@ -119,6 +122,11 @@ export class Pagemaps {
     this.#managedAlwaysPut = kernel.choice('managedPut') === 'always';
     this.#flagAlways = kernel.choice('protectionFlag') === 'always';
     this.#unmapWaits = kernel.choice('unmapWait') === 'waits';
+  }
+
+  /** Gives a driver's functions a number, for {@link PagemapRequest}; at boot, in `KernelModule.create`. */
+  registerOperations(operations: PagemapOperations): number {
+    return this.#operations.push(operations) - 1;
   }
 
   /**
@@ -149,7 +157,8 @@ export class Pagemaps {
   /** {@link memremapPages} with its error as a value (ERR_PTR), for who has something to give back then. */
   tryMemremapPages(request: PagemapRequest): Pagemap | KernelError {
     const early = this.#getsFirst ? this.#protectionGet(request) : 0;
-    const error = early < 0 ? noKey() : requestError(this.#kernel, request);
+    const operations = this.#operations[request.operations ?? -1];
+    const error = early < 0 ? noKey() : requestError(this.#kernel, request, operations);
     if (error !== null) return error;
     this.#lock.lock();
     const map = this.#tryMap(request, early);
@@ -170,7 +179,7 @@ export class Pagemaps {
       return new KernelError(ENOMEM, 'memremap_pages: no memory for page tables: boot with more');
     }
     if (isManaged(type)) this.#managedUsers.get();
-    this.#operations[id] = request.operations;
+    this.#ops.set(id, (request.operations ?? -1) + 1);
     this.#references.revive(id);
     this.flags.set(id, request.flags);
     this.#key.set(id, pkey);
@@ -192,23 +201,24 @@ export class Pagemaps {
    * Use it when the device is unbound and nobody holds a grant or an address of it any more. A map that is
    * not live is refused with a WARN.
    */
-  memunmapPages(map: Pagemap): void {
-    if (this.#type.get(map.id) === 0 || !this.#references.kill(map.id)) {
-      this.#kernel.oops.warn(`memremap: page map ${map.id} is not live`);
+  memunmapPages({ id }: Pick<Pagemap, 'id'>): void {
+    if (this.#type.get(id) === 0 || !this.#references.kill(id)) {
+      this.#kernel.oops.warn(`memremap: page map ${id} is not live`);
       return;
     }
-    if (this.#unmapWaits) this.#references.wait(map.id);
+    if (this.#unmapWaits) this.#references.wait(id);
     this.#lock.lock();
-    const type = this.#type.get(map.id);
-    const physical = this.#start.get(map.id) * PAGE_SIZE;
-    const size = this.#end.get(map.id) * PAGE_SIZE - physical;
+    const type = this.#type.get(id);
+    const physical = this.#start.get(id) * PAGE_SIZE;
+    const size = this.#end.get(id) * PAGE_SIZE - physical;
     for (const section of sectionsOf(physical, size)) this.section.set(section, 0);
-    if (type !== MemoryType.private) this.#kernel.mm.unmap(map.address, size);
-    const flags = this.flags.exchange(map.id, 0);
-    const pkey = this.#key.exchange(map.id, 0);
+    const { mm } = this.#kernel;
+    if (type !== MemoryType.private) mm.unmap(mm.directAddress(physical), size);
+    const flags = this.flags.exchange(id, 0);
+    const pkey = this.#key.exchange(id, 0);
     if ((flags & PGMAP_PROT_ENABLED) !== 0 && pkey !== 0) this.#protectionUsers.put();
     if (this.#managedAlwaysPut || isManaged(type)) this.#managedUsers.put();
-    this.#type.set(map.id, 0);
+    this.#type.set(id, 0);
     this.#lock.unlock();
   }
 
@@ -234,7 +244,7 @@ export class Pagemaps {
       return;
     }
     const left = this.#references.put(pfn);
-    if (left === 0 && managed) this.#operations[map]?.pageFree?.(pfn);
+    if (left === 0 && managed) this.#operations[this.#ops.get(map) - 1]?.pageFree?.(pfn);
     // Last: nothing keeps the map, and its number, from here on.
     if (left >= 0) this.#references.putMap(map);
   }

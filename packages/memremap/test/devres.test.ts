@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { EBUSY, ENOMEM, KernelError } from '@pkslab/kernel';
 import { describe, expect, it } from 'vitest';
-import { MemoryType, PGMAP_PROT_ENABLED } from '../src/index.ts';
+import { type DevresAction, MemoryType, PGMAP_PROT_ENABLED } from '../src/index.ts';
 import { DEVICE, MIB, type Stack, withDevice } from './support.ts';
 
 const request = (at: number) => ({
@@ -21,11 +21,11 @@ const errnoOf = (work: () => unknown): number => {
   return 0;
 };
 
-/** Cell to which actions append their number. */
-function order({ kernel }: Stack): { note(n: number): () => void; seen(): number } {
+/** An action that appends its number to a cell. */
+function order({ kernel, devres }: Stack): { note: DevresAction; seen(): number } {
   const cell = kernel.machine.column({ name: 'order', type: 'u32', initial: 0, per: 'global' });
   return {
-    note: (n) => () => cell.set(0, cell.get(0) * 10 + n),
+    note: devres.register((n) => cell.set(0, cell.get(0) * 10 + n)),
     seen: () => cell.values[0] as number,
   };
 }
@@ -36,14 +36,34 @@ describe('devres_release_all', () => {
     const { kernel, devres } = stack;
     const { note, seen } = order(stack);
     kernel.call(() => {
-      for (const n of [1, 2, 3]) devres.addAction(0, note(n));
-      devres.addAction(1, note(9));
+      for (const n of [1, 2, 3]) devres.addAction(0, note, n);
+      devres.addAction(1, note, 9);
       devres.releaseAll(0);
       devres.releaseAll(0);
     });
     expect(seen()).toBe(321);
     kernel.call(() => devres.releaseAll(1));
     expect(seen()).toBe(3219);
+  });
+
+  it('does what is held in the state that the kernel is in, be it an earlier one', () => {
+    const stack = withDevice();
+    const { kernel, devres } = stack;
+    const { note, seen } = order(stack);
+    const other = devres.register(() => {});
+    kernel.call(() => devres.addAction(0, note, 1));
+    const { columns } = kernel.machine;
+    const before = columns.map(({ values }) => [...values]);
+    kernel.call(() => {
+      devres.releaseAll(0);
+      devres.addAction(0, other, 2);
+    });
+    // As a search takes a step back: cell by cell.
+    for (const [i, column] of columns.entries()) {
+      for (const [at, value] of (before[i] ?? []).entries()) column.poke(at, value);
+    }
+    kernel.call(() => devres.releaseAll(0));
+    expect(seen()).toBe(1);
   });
 
   it('unmaps after what was set up on top of the map is gone, and gives the branch back', () => {
@@ -55,12 +75,13 @@ describe('devres_release_all', () => {
       per: 'global',
     });
     const map = kernel.call(() => devres.memremapPages(0, request(0)));
+    const look = devres.register((address) => {
+      access.enable();
+      wasMapped.set(0, kernel.machine.tryStore32(address, 1) ? 0 : 1);
+      access.disable();
+    });
     kernel.call(() => {
-      devres.addAction(0, () => {
-        access.enable();
-        wasMapped.set(0, kernel.machine.tryStore32(map.address, 1) ? 0 : 1);
-        access.disable();
-      });
+      devres.addAction(0, look, map.address);
       devres.releaseAll(0);
     });
     expect(wasMapped.values[0]).toBe(1);
@@ -78,13 +99,19 @@ describe('devm_memremap_pages', () => {
     expect(access.branch.count.values[0]).toBe(1);
   });
 
-  it('is undone at once where the device holds too much', () => {
+  it('is undone at once where the device holds too much, and says so as every error', () => {
     const stack = withDevice();
     const { kernel, devres, access } = stack;
-    const { note } = order(stack);
-    kernel.call(() => {
-      for (let i = 0; i < 8; i++) devres.addAction(0, note(1));
+    const { note, seen } = order(stack);
+    const results = kernel.call(() => {
+      const held: unknown[] = [];
+      for (let i = 1; i <= 9; i++) held.push(devres.addAction(0, note, i));
+      held.push(devres.tryMemremapPages(0, request(1)));
+      return held;
     });
+    expect(results.slice(0, 9)).toEqual([0, 0, 0, 0, 0, 0, 0, 0, -ENOMEM]);
+    expect(seen()).toBe(9);
+    expect(results[9]).toMatchObject({ errno: ENOMEM });
     expect(errnoOf(() => kernel.call(() => devres.memremapPages(0, request(0))))).toBe(ENOMEM);
     expect(kernel.mm.lookup(kernel.mm.directAddress(DEVICE)).present).toBe(false);
     expect(access.branch.count.values[0]).toBe(0);

@@ -14,7 +14,7 @@ function attachAs(stack: Stack, type: number, at = 0): Pagemap {
     size: 4096,
     type,
     flags: PGMAP_PROT_ENABLED,
-    operations: { migrateToRam(): void {}, pageFree(): void {} },
+    operations: stack.pagemaps.registerOperations({ migrateToRam() {}, pageFree() {} }),
     owner: 'test',
   };
   return stack.kernel.call(() => stack.pagemaps.memremapPages(request));
@@ -106,12 +106,13 @@ describe('MEMORY_DEVICE_PRIVATE', () => {
 
   it.each([
     ['migrate_to_ram', {}, 'Missing migrate_to_ram method'],
-    ['page_free', { operations: { migrateToRam } }, 'Missing page_free method'],
-    ['an owner', { operations: { migrateToRam, pageFree } }, 'Missing owner'],
-  ])('without %s is EINVAL and a WARN', (_name, part, warning) => {
+    ['page_free', { migrateToRam }, 'Missing page_free method'],
+    ['an owner', { migrateToRam, pageFree }, 'Missing owner'],
+  ])('without %s is EINVAL and a WARN', (_name, driver, warning) => {
     const stack = withDevice();
+    const operations = stack.pagemaps.registerOperations(driver);
     const call = (): unknown =>
-      stack.kernel.call(() => stack.pagemaps.memremapPages({ ...base, ...part }));
+      stack.kernel.call(() => stack.pagemaps.memremapPages({ ...base, operations }));
     expect(call).toThrow(KernelError);
     expect(call).toThrow(expect.objectContaining({ errno: EINVAL }));
     expect(reported(stack.kernel)).toContain(warning);
@@ -215,7 +216,8 @@ describe('references to pages', () => {
       initial: 0,
       per: 'global',
     });
-    const operations = { pageFree: (pfn: number): void => freed.set(0, pfn) };
+    const pageFree = (pfn: number): void => freed.set(0, pfn);
+    const operations = stack.pagemaps.registerOperations({ pageFree });
     const request = { physical: DEVICE, size: MIB, type: MemoryType.fsDax, flags: 0, operations };
     stack.kernel.call(() => {
       stack.pagemaps.memremapPages(request);
@@ -310,9 +312,10 @@ describe('references to pages', () => {
       kernel.sched.schedule();
       mapped.set(0, kernel.mm.lookup(address).present ? 1 : 0);
     };
-    const request = { physical: DEVICE, size: MIB, type: MemoryType.fsDax, flags: 0 };
+    const operations = pagemaps.registerOperations({ pageFree });
+    const request = { physical: DEVICE, size: MIB, type: MemoryType.fsDax, flags: 0, operations };
     kernel.call(() => {
-      const map = pagemaps.memremapPages({ ...request, operations: { pageFree } });
+      const map = pagemaps.memremapPages(request);
       pagemaps.getPage(PFN);
       kernel.spawn('unbind', () => pagemaps.memunmapPages(map));
     });

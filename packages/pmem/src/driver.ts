@@ -5,6 +5,7 @@ import { type Dax, type DaxOperations, type DevDax, dax, devDaxProbe } from '@pk
 import {
   EINVAL,
   EIO,
+  ENOMEM,
   ENOSPC,
   ERANGE,
   type Kernel,
@@ -16,6 +17,7 @@ import { kmap } from '@pkslab/kmap';
 import {
   type DevAccess,
   type Devres,
+  type DevresAction,
   MemoryType,
   memremap,
   type Pagemap,
@@ -57,12 +59,20 @@ export interface DevDaxAttachRequest {
   readonly alignment?: number;
 }
 
+/** What the driver puts under a device's number, to be undone. */
+interface ReleaseActions {
+  readonly freeSlot: DevresAction;
+  readonly unplug: DevresAction;
+  readonly unmapRaw: DevresAction;
+}
+
 export class PmemDriver {
   readonly #kernel: Kernel;
   readonly #dax: Dax;
   readonly #access: DevAccess;
   readonly #pagemaps: Pagemaps;
   readonly #devres: Devres;
+  readonly #actions: ReleaseActions;
   readonly #parts: PmemParts;
   readonly #used: Column;
   readonly #protects: boolean;
@@ -93,8 +103,28 @@ export class PmemDriver {
       per: 'object',
       count: PMEM_DEVICES_MAX,
     });
+    this.#actions = this.#registerActions();
     this.#protects = kernel.choice('pmemProtection') === 'set';
     this.#detachOrder = kernel.choice('detachOrder') as DetachOrder;
+  }
+
+  /** What an attach has done that the release of the device, `id`, takes back. */
+  #registerActions(): ReleaseActions {
+    const { nvdimm, badBlocks } = this.#parts;
+    const { mm } = this.#kernel;
+    return {
+      freeSlot: this.#devres.register((id) => this.#used.set(id, 0)),
+      unplug: this.#devres.register((id) => {
+        nvdimm.drain(id);
+        nvdimm.flush(id);
+        nvdimm.unplug(id);
+        badBlocks.reset(id);
+      }),
+      unmapRaw: this.#devres.register((id) => {
+        const { physical, size } = nvdimm.rangeOf(id);
+        mm.unmap(mm.directAddress(physical), size);
+      }),
+    };
   }
 
   /**
@@ -131,7 +161,7 @@ export class PmemDriver {
   /** pmem_attach_disk; what it got before a step that fails is its caller's to release. */
   #probe(id: number, physical: number, request: AttachRequest): PmemDevice | KernelError {
     const { media, mode = 'fsdax' } = request;
-    this.#plug(id, physical, media);
+    if (!this.#plug(id, physical, media)) return heldTooMuch(id);
     const pagemap = this.#map(id, physical, media.size, mode);
     if (pagemap instanceof KernelError) return pagemap;
     const { queues } = this.#parts;
@@ -142,10 +172,8 @@ export class PmemDriver {
     const operations = this.#operations({ id, address: pagemap.address, pagemap }, identity);
     const daxDevice = this.#dax.tryAllocDax({ name, operations });
     if (daxDevice instanceof KernelError) return daxDevice;
-    this.#devres.addAction(id, () => {
-      this.#dax.killDax(daxDevice);
-      this.#dax.putDax(daxDevice);
-    });
+    if (this.#devres.addAction(id, this.#dax.actions.release, daxDevice.id) < 0)
+      return heldTooMuch(id);
     if (pagemap.id >= 0) this.#dax.setPagemap(daxDevice, pagemap);
     const device = new PmemDevice(identity, daxDevice, this.#parts);
     this.#kernel.print(`${name}: detected capacity change from 0 to ${media.size}`);
@@ -163,7 +191,10 @@ export class PmemDriver {
     this.#parts.nvdimm.checkFree(physical, media.size);
     const alignment = request.alignment ?? LARGE_PAGE_SIZE;
     const device = this.#takeSlot();
-    this.#plug(device, physical, media);
+    if (!this.#plug(device, physical, media)) {
+      this.#devres.releaseAll(device);
+      throw heldTooMuch(device);
+    }
     return devDaxProbe(this.#kernel, { name, device, physical, size: media.size, alignment });
   }
 
@@ -176,22 +207,16 @@ export class PmemDriver {
   #takeSlot(): number {
     for (let id = 0; id < PMEM_DEVICES_MAX; id++) {
       if (this.#used.exchange(id, 1) !== 0) continue;
-      this.#devres.addAction(id, () => this.#used.set(id, 0));
+      if (this.#devres.addAction(id, this.#actions.freeSlot, id) < 0) throw heldTooMuch(id);
       return id;
     }
     throw new KernelError(ENOSPC, `pmem: all ${PMEM_DEVICES_MAX} devices are in use`);
   }
 
   /** The memory is there until the device is released; what was stored in it is on the media then. */
-  #plug(id: number, physical: number, media: Media): void {
-    const { nvdimm, badBlocks } = this.#parts;
-    nvdimm.plug(id, physical, media);
-    this.#devres.addAction(id, () => {
-      nvdimm.drain(id);
-      nvdimm.flush(id);
-      nvdimm.unplug(id);
-      badBlocks.reset(id);
-    });
+  #plug(id: number, physical: number, media: Media): boolean {
+    this.#parts.nvdimm.plug(id, physical, media);
+    return this.#devres.addAction(id, this.#actions.unplug, id) === 0;
   }
 
   #map(id: number, physical: number, size: number, mode: NamespaceMode): Pagemap | KernelError {
@@ -200,7 +225,7 @@ export class PmemDriver {
       const { mm } = this.#kernel;
       const address = mm.directAddress(physical);
       mm.map(address, physical, size, PAGE_KERNEL_PROT);
-      this.#devres.addAction(id, () => mm.unmap(address, size));
+      if (this.#devres.addAction(id, this.#actions.unmapRaw, id) < 0) return heldTooMuch(id);
       return { id: -1, address, pkey: 0 };
     }
     const flags = this.#protects ? this.#pagemaps.protectionFlags : 0;
@@ -243,6 +268,10 @@ export class PmemDriver {
     queues.waitUntilEmpty(device.id);
     this.#devres.releaseAll(device.id);
   }
+}
+
+function heldTooMuch(id: number): KernelError {
+  return new KernelError(ENOMEM, `pmem: device ${id} holds too much: release some of it first`);
 }
 
 /** pmem as a boot module; needs pks-core, memremap, kmap and dax. */

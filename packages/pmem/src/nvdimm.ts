@@ -93,6 +93,12 @@ export class Nvdimm {
     return this.#slots.findIndex((slot) => slot?.physical === physical && slot.region !== null);
   }
 
+  /** Where the media of a slot are. */
+  rangeOf(id: number): { readonly physical: number; readonly size: number } {
+    const { physical, media } = this.#slots[id] as Slot;
+    return { physical, size: media.size };
+  }
+
   #give(id: number, command: number): void {
     this.#kernel.machine.choose(this.#chooser, id * Command.commands + command);
   }

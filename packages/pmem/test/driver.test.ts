@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { dax } from '@pkslab/dax';
-import { EBUSY, EINVAL, ENOSPC, KernelError } from '@pkslab/kernel';
+import { EBUSY, EINVAL, ENOMEM, ENOSPC, KernelError } from '@pkslab/kernel';
 import { memremap, PGMAP_PROT_ENABLED } from '@pkslab/memremap';
 import { describe, expect, it } from 'vitest';
 import { MemoryMedia, memoryMedia, PMEM_DEVICES_MAX, pmem } from '../src/index.ts';
@@ -56,6 +56,26 @@ describe('attachDisk', () => {
     kernel.call(() => device.detach());
     expect(kernel.call(() => kernel.machine.tryStore32(device.address, 1))).toBe(true);
   });
+
+  it.each(['fsdax', 'raw'] as const)(
+    'of a %s namespace gives everything back, whichever step has no room under the device',
+    (mode) => {
+      for (let room = 0; room < 4; room++) {
+        const { kernel, driver } = rig();
+        const { devres } = kernel.module(memremap);
+        const nothing = devres.register(() => {});
+        const request = { media: memoryMedia(2 * MIB), mode };
+        const attach = (): number => errnoOf(() => kernel.call(() => driver.attachDisk(request)));
+        kernel.call(() => {
+          for (let i = room; i < 8; i++) devres.addAction(1, nothing);
+        });
+        expect(attach()).toBe(ENOMEM);
+        expect(kernel.machine.memory.regions).toHaveLength(1);
+        kernel.call(() => devres.releaseAll(1));
+        expect(attach()).toBe(0);
+      }
+    },
+  );
 
   it('takes 16 GiB of untouched media in no memory worth naming', () => {
     const kernel = bootStack();
