@@ -8,7 +8,7 @@ import type { Node } from './node.ts';
 import { Owners } from './owners.ts';
 import { isThisCpu, onlyReads, reachOf } from './reach.ts';
 import type { System } from './system.ts';
-import { Waiters } from './waiters.ts';
+import { scheduledColumns, Waiters } from './waiters.ts';
 
 /** Both halves of a state's hash. */
 interface HashedState {
@@ -60,14 +60,8 @@ export class AmpleSets {
       if (!isOwn(column) || whole.includes(column)) this.#wholeColumns.add(column);
     }
     this.#looked = new Uint8Array(machine.cpus.length * machine.tasks);
-    const { tasks, cpus } = kernel;
-    // Every CPU's scheduler looks at these of every task and CPU, and at what tasks sleep on.
-    const { state, onCpu, boundTo, movesTo, waitColumn, waitIndex, waitValue } = tasks;
-    for (const column of [state, onCpu, boundTo, movesTo, waitColumn, waitIndex, waitValue]) {
-      this.owners.share(column);
-    }
-    for (const column of [cpus.active, cpus.state]) this.owners.share(column);
-    for (const id of waitColumn.values) this.#shareById(id);
+    for (const column of scheduledColumns(kernel)) this.owners.share(column);
+    for (const id of kernel.tasks.waitColumn.values) this.#shareById(id);
   }
 
   /** Whether invariants look at nothing but the CPU that stepped and its task; at the end they may look anywhere. */

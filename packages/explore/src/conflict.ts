@@ -1,46 +1,71 @@
 // SPDX-License-Identifier: MIT
 // The reduction `deliver: 'conflict'`: interrupts come only before operations that their handlers may notice.
 
+import type { Kernel } from '@pkslab/kernel';
 import { type Column, KIND_MASK, type Machine, Op } from '@pkslab/x86-cpu';
-import type { Node } from './node.ts';
+import type { Node, Routine } from './node.ts';
 import { isThisCpu, onlyReads, reachOf } from './reach.ts';
 import type { Tries } from './trie.ts';
+import { scheduledColumns } from './waiters.ts';
 
 /** In place of the index of a cell of the executing CPU. */
 const THIS = -1;
 
+/** In place of the one routine that touches a cell: a handler does, or more than one routine. */
+const ANYONE = null;
+
 /**
- * What the handlers of a scenario touch, as far as their code is known.
+ * What the handlers of a scenario touch, as far as their code is known; on several CPUs what every routine touches.
  *
- * An interrupt before an operation that touches none of it comes to the same state as one right behind it. So
- * only operations on such cells matter, and all that are not on cells: registers, memory, waiting, switching.
- * Nobody knows in advance what a handler does, so a search is run again until it has learnt nothing new.
+ * An interrupt before an operation that touches none of it comes to the same state as one right behind it, and
+ * nobody can tell the states between from each other: no handler, and no other CPU. So only operations on such
+ * cells matter, and all that are not on cells: registers, memory, waiting, switching. Nobody knows in advance what
+ * code does, so a search is run again until it has learnt nothing new.
  */
 export class Conflicts {
   readonly #machine: Machine;
   readonly #tries: Tries;
-  readonly #read = new Set<string>();
-  readonly #written = new Set<string>();
+  /** For each cell the routine that reads it. */
+  readonly #readers = new Map<string, Routine | typeof ANYONE>();
+  readonly #writers = new Map<string, Routine | typeof ANYONE>();
+  /** Columns that the schedulers of other CPUs look at, which are no operations. */
+  readonly #scheduled: ReadonlySet<Column>;
   #learnt = 0;
+  #changes = 0;
   /** For each node: 1 if an interrupt before it matters, 2 if not, 0 while nobody has asked. */
   #answers = new Uint8Array(1 << 10);
 
-  constructor(machine: Machine, tries: Tries) {
-    this.#machine = machine;
+  constructor(kernel: Kernel, tries: Tries) {
+    this.#machine = kernel.machine;
     this.#tries = tries;
+    this.#scheduled = new Set(this.#hasOthers ? scheduledColumns(kernel) : []);
   }
 
-  /** Takes in what was learnt of the handlers since the last time; whether it was anything new. */
+  /** Takes in what was learnt of the code since the last time; whether it was anything new. */
   learn(): boolean {
-    const before = this.#read.size + this.#written.size;
+    const before = this.#changes;
     for (; this.#learnt < this.#tries.nodes.length; this.#learnt++) {
       const node = this.#tries.nodes[this.#learnt] as Node;
       const op = node.kind & KIND_MASK;
-      if (node.kind < 0 || node.routine.frame === 'task' || reachOf(op) !== 'cell') continue;
-      (onlyReads(op) ? this.#read : this.#written).add(this.#cellOf(node, op));
+      if (node.kind < 0 || reachOf(op) !== 'cell') continue;
+      const isTask = node.routine.frame === 'task';
+      if (isTask && !this.#hasOthers) continue;
+      const cells = onlyReads(op) ? this.#readers : this.#writers;
+      this.#note(cells, this.#cellOf(node, op), isTask ? node.routine : ANYONE);
     }
     this.#answers.fill(0);
-    return this.#read.size + this.#written.size > before;
+    return this.#changes > before;
+  }
+
+  #note(cells: Map<string, Routine | null>, cell: string, who: Routine | null): void {
+    const known = cells.get(cell);
+    if (known === ANYONE || known === who) return;
+    cells.set(cell, known === undefined ? who : ANYONE);
+    this.#changes++;
+  }
+
+  get #hasOthers(): boolean {
+    return this.#machine.cpus.length > 1;
   }
 
   /** Whether an interrupt before a node's operation may differ from one behind it. */
@@ -57,8 +82,12 @@ export class Conflicts {
   #decide(node: Node): boolean {
     const op = node.kind & KIND_MASK;
     if (op === Op.lock || op === Op.wait || reachOf(op) !== 'cell') return true;
+    if (this.#scheduled.has(this.#machine.columns[node.a] as Column)) return true;
     const cell = this.#cellOf(node, op);
-    return this.#written.has(cell) || (!onlyReads(op) && this.#read.has(cell));
+    const isOthers = (who: Routine | null | undefined): boolean =>
+      who !== undefined && who !== node.routine;
+    if (isOthers(this.#writers.get(cell))) return true;
+    return !onlyReads(op) && isOthers(this.#readers.get(cell));
   }
 
   #cellOf({ a, b }: Node, op: number): string {

@@ -43,6 +43,8 @@ export class Enabled {
   nmiIpis = false;
   /** Says where interrupts matter; null: everywhere. */
   conflicts: Conflicts | null = null;
+  /** Kinds that {@link allowed} left out the last time, because they do not matter there. */
+  leftOut = 0;
   readonly #kernel: Kernel;
   readonly #machine: Machine;
   readonly #stacks: Stacks;
@@ -200,7 +202,10 @@ export class Enabled {
       if ((watched & (PREEMPT | MIGRATE)) !== 0) kinds |= this.#switches(cpu, task);
     }
     kinds &= watched;
-    if (this.conflicts !== null && !this.conflicts.matters(node)) kinds &= ~HANDLERS;
+    if (this.conflicts !== null) {
+      this.leftOut = this.conflicts.matters(node) ? 0 : kinds & HANDLERS;
+      kinds &= ~this.leftOut;
+    }
     if (this.ipis && deliverableEvent(this.#machine, cpu) >= 0) kinds |= IPI;
     // One context is left for a fault of the entry itself.
     if (kinds !== 0 && (this.#stacks.depth.values[task] as number) >= MAX_DEPTH - 1) {

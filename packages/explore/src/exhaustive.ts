@@ -39,6 +39,8 @@ interface Level {
   count: number;
   /** How many there are: more than `count` where a CPU stands alone. */
   all: number;
+  /** Whether only one thing could have happened, a bound on switches aside. */
+  oneWay: boolean;
   next: number;
   mark: number;
   low: number;
@@ -51,9 +53,9 @@ function goesNowhere({ all, actions }: Level): boolean {
 }
 
 /** Whether only one thing can happen; that the power fails does not count. */
-function goesOneWay({ all, actions }: Level): boolean {
-  if (all === 2) return actions[0]?.event === 'powerFail' || actions[1]?.event === 'powerFail';
-  return all === 1;
+function goesOneWay(actions: readonly Action[], count: number): boolean {
+  if (count === 2) return actions[0]?.event === 'powerFail' || actions[1]?.event === 'powerFail';
+  return count === 1;
 }
 
 interface Found {
@@ -285,6 +287,7 @@ export class ExhaustiveSearch {
     for (let cpu = 0; cpu < cpus; cpu++) {
       if (cpu !== alone) count = this.listCpu(cpu, actions, count);
     }
+    level.oneWay = goesOneWay(actions, count);
     if (this.switches !== null) count = this.switches.filter(actions, count);
     level.all = count;
     if (alone < 0 || level.count > count) level.count = count;
@@ -293,7 +296,7 @@ export class ExhaustiveSearch {
   private listCpu(cpu: number, actions: Action[], count: number): number {
     const { enabled } = this.system;
     const kinds = enabled.allowed(cpu);
-    this.coverage.reached(this.system.nodeOf(cpu), kinds);
+    this.coverage.reached(this.system.nodeOf(cpu), kinds | enabled.leftOut);
     return enabled.list(cpu, kinds, actions, count);
   }
 
@@ -301,7 +304,7 @@ export class ExhaustiveSearch {
   private loops(low: number, high: number): boolean {
     for (let i = this.depth - 1; i >= 0; i--) {
       const level = this.levels[i] as Level;
-      if (!goesOneWay(level)) return false;
+      if (!level.oneWay) return false;
       if (level.low === low && level.high === high) return true;
     }
     return false;
@@ -310,7 +313,7 @@ export class ExhaustiveSearch {
   private levelAt(depth: number): Level {
     let level = this.levels[depth];
     if (level === undefined) {
-      level = { actions: [], count: 0, all: 0, next: 0, mark: 0, low: 0, high: 0 };
+      level = { actions: [], count: 0, all: 0, oneWay: false, next: 0, mark: 0, low: 0, high: 0 };
       this.levels.push(level);
     }
     return level;

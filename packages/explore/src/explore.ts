@@ -111,8 +111,8 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
   refuseCrashes(scenario, setup, budget);
   const system = new System(setup);
   const deliver = options.deliver ?? scenario.deliver ?? 'every-op';
-  const { machine, tries } = system;
-  if (deliver === 'conflict') system.enabled.conflicts = new Conflicts(machine, tries);
+  const { machine } = system;
+  if (deliver === 'conflict') system.enabled.conflicts = new Conflicts(setup.kernel, system.tries);
   const coverage = new Coverage(system);
   const limits = limitsOf(options, seconds);
   const result = runStrategy(system, setup.invariants, budget, limits, coverage, options);

@@ -19,8 +19,8 @@ type PersistenceObserver = NonNullable<PhysicalMemory['persistence']>;
 /** A line that is not sure to be what memory holds: its contents since the last that is sure, oldest first. */
 interface LineHistory {
   readonly versions: readonly Uint8Array[];
-  /** The version that a fence would make sure. */
-  readonly writtenBack: number;
+  /** For each CPU the version that a fence of its would make sure. */
+  readonly writtenBack: readonly number[];
 }
 
 /** A step of the last operation: what a line held once another 8 bytes of it were stored. */
@@ -56,6 +56,7 @@ const NOTHING: Unsure = { lines: new Map(), torn: [] };
  * not undone, so nothing here depends on them. What was stored before the search began is sure.
  */
 export class Persistence implements PersistenceObserver {
+  readonly #machine: Machine;
   readonly #memory: PhysicalMemory;
   readonly #domain: PersistenceDomain;
   readonly #cell: Column;
@@ -66,6 +67,7 @@ export class Persistence implements PersistenceObserver {
 
   constructor(machine: Machine, domain: PersistenceDomain) {
     const { memory } = machine;
+    this.#machine = machine;
     this.#memory = memory;
     this.#domain = domain;
     this.#cell = machine.column({ name: 'explore.unsure', type: 'u32', initial: 0, per: 'global' });
@@ -112,19 +114,25 @@ export class Persistence implements PersistenceObserver {
     const first = lineAt(chunk, offset);
     const last = lineAt(chunk, offset + length - 1);
     const lines = new Map(this.unsure.lines);
-    for (const [line, { versions }] of this.unsure.lines) {
+    const cpu = this.#machine.cpu.index;
+    for (const [line, { versions, writtenBack }] of this.unsure.lines) {
       if (line < first || line > last) continue;
-      lines.set(line, { versions, writtenBack: versions.length - 1 });
+      const own = versions.length - 1;
+      lines.set(line, { versions, writtenBack: writtenBack.map((v, i) => (i === cpu ? own : v)) });
     }
     this.#enter({ lines, torn: this.unsure.torn });
   }
 
+  /** A fence orders the write-backs of its own CPU, and no other's. */
   fencing(): void {
     this.settle();
+    const cpu = this.#machine.cpu.index;
     const lines = new Map<number, LineHistory>();
     for (const [line, { versions, writtenBack }] of this.unsure.lines) {
-      const left = versions.slice(writtenBack);
-      if (left.length > 1) lines.set(line, { versions: left, writtenBack: 0 });
+      const sure = writtenBack[cpu] as number;
+      if (sure === versions.length - 1) continue;
+      const others = writtenBack.map((version) => Math.max(0, version - sure));
+      lines.set(line, { versions: versions.slice(sure), writtenBack: others });
     }
     this.#enter({ lines, torn: this.unsure.torn });
   }
@@ -133,8 +141,10 @@ export class Persistence implements PersistenceObserver {
 
   #append(stores: readonly TornStore[]): void {
     const lines = new Map(this.unsure.lines);
+    const none = this.#machine.cpus.map(() => 0);
     for (const { line, before, after } of stores) {
-      const { versions, writtenBack } = lines.get(line) ?? { versions: [before], writtenBack: 0 };
+      const known = lines.get(line) ?? { versions: [before], writtenBack: none };
+      const { versions, writtenBack } = known;
       lines.set(line, { versions: [...versions, after], writtenBack });
     }
     this.#enter({ lines, torn: [] });
@@ -155,7 +165,9 @@ export class Persistence implements PersistenceObserver {
     const texts = sorted.map(([line, { versions, writtenBack }]) =>
       this.#numberOf(`${line} ${writtenBack} ${versions.join(' ')}`),
     );
-    for (const { line, after } of torn) texts.push(this.#numberOf(`${line} ${after}`));
+    for (const { line, before, after } of torn) {
+      texts.push(this.#numberOf(`${line} ${before} ${after}`));
+    }
     return texts.join();
   }
 

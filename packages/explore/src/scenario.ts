@@ -10,9 +10,9 @@ import type { Recovery } from './recovery.ts';
 /**
  * Before which operations interrupts, NMIs and machine checks come.
  *
- * `every-op`: before each. `conflict`: before those that touch a cell which a handler touches as well, and before
- * all that are not on cells. That is a reduction: a check that compares, inside a handler, cells which no handler
- * touches may see less.
+ * `every-op`: before each. `conflict`: before those that touch a cell which a handler touches as well, or, on
+ * several CPUs, any other code, and before all that are not on cells. That is a reduction: a check that compares
+ * what handlers touch with cells that nobody else touches may see less.
  */
 export type Deliver = 'every-op' | 'conflict';
 

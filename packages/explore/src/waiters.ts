@@ -2,6 +2,14 @@
 // Whether a task may come to wait for a CPU: where one does, a preemption becomes possible.
 
 import { type Kernel, TaskState } from '@pkslab/kernel';
+import type { Column } from '@pkslab/x86-cpu';
+
+/** Columns that every CPU's scheduler looks at for every task and CPU; it looks at what tasks sleep on as well. */
+export function scheduledColumns({ tasks, cpus }: Kernel): readonly Column[] {
+  const { state, onCpu, boundTo, movesTo, waitColumn, waitIndex, waitValue } = tasks;
+  const own = [state, onCpu, boundTo, movesTo, waitColumn, waitIndex, waitValue];
+  return [...own, cpus.active, cpus.state];
+}
 
 /**
  * What a search has seen of waiting tasks.

@@ -146,7 +146,8 @@ function oneSchedule(system: System, walker: Walker, coverage: Coverage): Action
   const { checker, enabled, machine } = system;
   while (checker.violation === null && schedule.length < MAX_STEPS) {
     for (const { index } of machine.cpus) {
-      coverage.reached(system.nodeOf(index), enabled.allowed(index));
+      const kinds = enabled.allowed(index);
+      coverage.reached(system.nodeOf(index), kinds | enabled.leftOut);
     }
     const actions = enabled.actions();
     if (actions.every(({ event }) => event === 'powerFail')) system.finish();

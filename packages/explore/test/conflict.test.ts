@@ -1,8 +1,10 @@
-import { KIND_MASK, Op } from '@pkslab/x86-cpu';
+import { type FieldDefinition, KIND_MASK, Op, PerCpu } from '@pkslab/x86-cpu';
 import { describe, expect, it } from 'vitest';
 import { Conflicts } from '../src/conflict.ts';
 import { explore, type Scenario } from '../src/index.ts';
 import { cell, deliver, endsWith, protocol, step, stepTo, systemOf } from './support.ts';
+
+const handledField: FieldDefinition = { name: 'test.handled', type: 'u32', initial: 0, per: 'cpu' };
 
 /** A task that works on a cell of its own, then on one that the handler increments too. */
 function shared(atomic: boolean, kind: 'irq' | 'nmi' | 'machineCheck' = 'irq'): Scenario {
@@ -74,6 +76,35 @@ describe("deliver: 'conflict'", () => {
     expect(explore(scenario).verdict).toBe('violated');
     expect(explore(scenario, { deliver: 'conflict' }).verdict).toBe('holds');
   });
+
+  it('sees what another CPU sees between an interrupt and the operation behind it', () => {
+    const scenario = protocol({
+      cpus: 2,
+      budget: { irq: 1 },
+      code(kernel) {
+        const h = new PerCpu(kernel.machine.column(handledField));
+        const x = cell(kernel, 'x');
+        const seen = cell(kernel, 'seen');
+        kernel.entry.requestIrq(0x20, () => h.write(1));
+        // No handler touches x: it is the reader that can tell.
+        const reader = (): void => {
+          if (h.column.get(0) === 1 && x.get(0) === 0) seen.set(0, 1);
+        };
+        return { tasks: [[() => x.set(0, 1)], [reader]], invariants: [endsWith(seen, 0)] };
+      },
+    });
+    expect(explore(scenario, { deliver: 'every-op' })).toMatchObject({ events: 1 });
+    const found = explore(scenario, { deliver: 'conflict' });
+    expect(found).toMatchObject({ verdict: 'violated', invariant: 'end', events: 1 });
+  });
+
+  it('lists what it left out among the undelivered', () => {
+    const every = explore(shared(true));
+    const few = explore(shared(true), { deliver: 'conflict' });
+    expect(few.undelivered.length).toBeGreaterThan(every.undelivered.length);
+    const left = few.undelivered.filter(({ event }) => event === 'irq');
+    expect(left.some(({ site }) => site.startsWith('A '))).toBe(true);
+  });
 });
 
 describe('Conflicts', () => {
@@ -97,7 +128,7 @@ describe('Conflicts', () => {
 
   it('are known once the handler has run: what it reads if that is changed, what it writes', () => {
     const system = systemOf(scenario);
-    const conflicts = new Conflicts(system.machine, system.tries);
+    const conflicts = new Conflicts(system.kernel, system.tries);
     expect(conflicts.learn()).toBe(false);
     const answers = (): boolean[] => {
       const found: boolean[] = [];

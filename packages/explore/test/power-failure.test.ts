@@ -181,6 +181,51 @@ describe('a search with power failures', () => {
     expect([...found].sort()).toEqual(['0', '1']);
   });
 
+  it("takes a fence for its own CPU's write-backs only", () => {
+    const outcomesOf = (fencesItself: boolean): string[] => {
+      const found = new Set<string>();
+      const writer: Code = (machine, address, x) => {
+        machine.store32(address, 1);
+        machine.clwb(address, 4);
+        if (fencesItself) machine.sfence();
+        x.set(0, 1);
+        x.wait(0, 2);
+        machine.store32(address + LINE, 3);
+      };
+      const other: Code = (machine, _address, x) => {
+        x.wait(0, 1);
+        machine.sfence();
+        x.set(0, 2);
+      };
+      explore(guest({ cpus: 2, recovery: noting(found), tasks: [writer, other] }));
+      return [...found].sort();
+    };
+    expect(outcomesOf(false)).toEqual(['0 0', '0 3', '1 0', '1 3']);
+    expect(outcomesOf(true)).toEqual(['0 0', '1 0', '1 3']);
+  });
+
+  it('tells states apart by what an operation that was cut in the middle stored over (eADR)', () => {
+    const found = new Set<string>();
+    const overwrite: Code = (machine, address, x) => {
+      machine.store32(address + LINE, 1);
+      x.wait(0, 1);
+      // Over two lines: the second may be cut off, and then holds what the last of the two stores left.
+      machine.fill(address + LINE - 8, 7, 16);
+    };
+    const other: Code = (machine, address, x) => {
+      machine.store32(address + LINE, 2);
+      x.set(0, 1);
+    };
+    const check = (memory: CrashedMemory): null => {
+      const first = memory.read(PHYSICAL + LINE - 8, 1)[0];
+      if (first === 7) found.add(`${memory.u32(PHYSICAL + LINE)}`);
+      return null;
+    };
+    const recovery: Recovery = { domain: 'eadr', check };
+    explore(guest({ cpus: 2, recovery, tasks: [overwrite, other] }));
+    expect([...found].sort()).toEqual(['1', '117901063', '2']);
+  });
+
   it('ends the run: nothing happens afterwards', () => {
     const system = systemOf(guest({ cpus: 2, recovery: noting(new Set()), tasks: [twoLines] }));
     step(system);

@@ -10,20 +10,38 @@ const CR4_PKS = 1 << 24;
 const PKRS = 0x6e1;
 
 describe('a schedule without an end', () => {
-  it('is a violation: a fault that is handled and comes again, for ever', () => {
-    const scenario = protocol({
+  /** A fault that is declared handled, until a flag says that it can be; the other task sets it. */
+  const retrying = (others: boolean) =>
+    protocol({
+      cpus: others ? 2 : 1,
       budget: {},
       code(kernel) {
         const { machine, mm, slots } = kernel;
-        machine.writeCr(4, machine.readCr(4) | CR4_PKS);
-        machine.wrmsr(PKRS, 0x5555_5554);
+        const flag = cell(kernel, 'flag');
+        for (const cpu of machine.cpus) {
+          machine.cpu = cpu;
+          machine.writeCr(4, machine.readCr(4) | CR4_PKS);
+          machine.wrmsr(PKRS, 0x5555_5554);
+        }
         mm.map(PROTECTED, 0x40_0000, 4096, { key: 1, writable: true });
-        slots.keyFault.push(() => true);
-        return { tasks: [[() => machine.store32(PROTECTED, 1)]] };
+        slots.keyFault.push(() => {
+          if (flag.get(0) === 1) machine.wrmsr(PKRS, 0);
+          return true;
+        });
+        const store = (): void => machine.store32(PROTECTED, 1);
+        return { tasks: [[store], ...(others ? [[() => flag.set(0, 1)]] : [])] };
       },
     });
-    const result = explore(scenario);
+
+  it('is a violation: a fault that is handled and comes again, for ever', () => {
+    const result = explore(retrying(false));
     expect([result.verdict, result.invariant]).toEqual(['violated', 'I15']);
+  });
+
+  it('is none where another CPU could end it, though a bound lets none step', () => {
+    expect(explore(retrying(true)).verdict).toBe('holds');
+    const bounded = explore(retrying(true), { strategy: 'bounded', switches: 0 });
+    expect(bounded.verdict).toBe('holds');
   });
 });
 
