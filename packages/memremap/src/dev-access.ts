@@ -136,6 +136,7 @@ export class DevAccess {
    * Use it around each use of a device mapping, and end it with {@link disable} on every path.
    * [PATCH 12/17] memremap: Add zone device access protection
    *
+   * @param rights whose rights change; default the calling task's
    * @returns what {@link disable} takes where nothing is counted (`grantCounting` is `cookie`); else 0
    * @example
    * const kernel = boot({ modules: [pksCore, memremap] });
@@ -167,6 +168,7 @@ export class DevAccess {
    * Use it once for each {@link enable}. One too many is refused with a WARN, or wraps the count, as the
    * revision has it. [PATCH 12/17] memremap: Add zone device access protection
    *
+   * @param rights whose rights change; default the calling task's
    * @returns false where there was nothing to end
    */
   disable(_cookie?: number, rights: Rights = this.pkrs): boolean {
