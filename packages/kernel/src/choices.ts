@@ -12,7 +12,7 @@ const STATE_PASSING: readonly StatePassing[] = ['byValue', 'byReference'] as con
 const NMI_COVERED: readonly NmiCoverage[] = ['no', 'nmiAndMc', 'yes'] as const;
 const SCHED_HOOK: readonly SchedHook[] = ['xtraOnly', 'switchEnd', 'beforeCurrent'] as const;
 const ENTRY_SAVE_AT: readonly EntrySaveAt[] = ['beforeRcu', 'instrumentable'] as const;
-const XEN_UPCALL: readonly XenUpcall[] = ['explicitRestore', 'uniform', 'forgotten'] as const;
+const XEN_UPCALL: readonly XenUpcall[] = ['restores', 'forgotten'] as const;
 const ONLINE_SETUP: readonly OnlineSetup[] = ['yes', 'no'] as const;
 const MISUSE_CHECKS: readonly MisuseChecks[] = ['none', 'warn'] as const;
 const KEY_FAULT_WARN: readonly KeyFaultWarn[] = ['unhandled', 'withoutPks'] as const;
@@ -25,8 +25,8 @@ const KEY_FAULT_WARN: readonly KeyFaultWarn[] = ['unhandled', 'withoutPks'] as c
  * - `schedHook` — where __switch_to calls the modules (D-08).
  * - `entrySaveAt` — whether an entry saves before RCU is told and outside instrumentation_begin and _end, or
  *   between them while RCU watches; its exit restores likewise (D-07).
- * - `xenUpcall` — how xen_pv_evtchn_do_upcall restores where it leaves by idtentry_exit_cond_resched (D-14): by
- *   hand in the upcall, as every exit does, or (sabotage) not at all.
+ * - `xenUpcall` — whether xen_pv_evtchn_do_upcall restores where it leaves by idtentry_exit_cond_resched (D-14). All
+ *   postings do: up to V7 by hand in the upcall, then as every exit does, which comes to the same.
  * - `onlineSetup` — whether a CPU that comes online again runs setup_pks and the like (`no` is for sabotage).
  * - `keyFaultWarn` — at which key faults on a kernel address do_kern_addr_fault has its WARN_ON_ONCE: at any that no
  *   hook handled, before the exception table and the oops (patch 08), or, later, only where there is no PKS.
@@ -40,7 +40,7 @@ export const kernelChoices: ChoiceSlice = {
       nmiCovered: 'no',
       schedHook: 'xtraOnly',
       entrySaveAt: 'beforeRcu',
-      xenUpcall: 'explicitRestore',
+      xenUpcall: 'restores',
       onlineSetup: 'yes',
       keyFaultWarn: 'unhandled',
       misuseChecks: 'none',
@@ -50,7 +50,7 @@ export const kernelChoices: ChoiceSlice = {
       nmiCovered: 'nmiAndMc',
       schedHook: 'xtraOnly',
       entrySaveAt: 'beforeRcu',
-      xenUpcall: 'explicitRestore',
+      xenUpcall: 'restores',
       onlineSetup: 'yes',
       keyFaultWarn: 'withoutPks',
       misuseChecks: 'none',
@@ -60,7 +60,7 @@ export const kernelChoices: ChoiceSlice = {
       nmiCovered: 'yes',
       schedHook: 'switchEnd',
       entrySaveAt: 'beforeRcu',
-      xenUpcall: 'explicitRestore',
+      xenUpcall: 'restores',
       onlineSetup: 'yes',
       keyFaultWarn: 'withoutPks',
       misuseChecks: 'none',
@@ -70,7 +70,7 @@ export const kernelChoices: ChoiceSlice = {
       nmiCovered: 'yes',
       schedHook: 'beforeCurrent',
       entrySaveAt: 'instrumentable',
-      xenUpcall: 'uniform',
+      xenUpcall: 'restores',
       onlineSetup: 'yes',
       keyFaultWarn: 'withoutPks',
       misuseChecks: 'none',
@@ -80,7 +80,7 @@ export const kernelChoices: ChoiceSlice = {
       nmiCovered: 'yes',
       schedHook: 'switchEnd',
       entrySaveAt: 'instrumentable',
-      xenUpcall: 'uniform',
+      xenUpcall: 'restores',
       onlineSetup: 'yes',
       keyFaultWarn: 'withoutPks',
       misuseChecks: 'warn',
@@ -101,7 +101,7 @@ export const kernelChoices: ChoiceSlice = {
     nmiCovered: 'which of #NMI, #MC, #DB, #BP and #DF save and restore, as ordinary entries do',
     schedHook: 'where __switch_to calls the modules',
     entrySaveAt: 'where in an entry the state is saved, and restored in its exit',
-    xenUpcall: 'how xen_pv_evtchn_do_upcall restores on its own way out',
+    xenUpcall: 'whether xen_pv_evtchn_do_upcall restores on its own way out',
     onlineSetup: 'whether a CPU that comes online again is set up',
     keyFaultWarn: 'at which key faults on a kernel address do_kern_addr_fault warns',
     misuseChecks: 'whether unlocks, recursive locks and schedule() with interrupts off are checked',
@@ -111,7 +111,7 @@ export const kernelChoices: ChoiceSlice = {
     'D-03': { nmiCovered: 'yes' },
     'D-07': { entrySaveAt: 'instrumentable' },
     'D-08': { schedHook: 'switchEnd' },
-    'D-14': { xenUpcall: 'uniform' },
+    'D-14': { xenUpcall: 'restores' },
   },
   sabotages: {
     'state-by-value': { statePassing: 'byValue' },

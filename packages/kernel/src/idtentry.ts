@@ -20,7 +20,7 @@ export type NmiCoverage = 'no' | 'nmiAndMc' | 'yes';
 export type EntrySaveAt = 'beforeRcu' | 'instrumentable';
 
 /** How the Xen upcall's own exit restores what the entry saved. */
-export type XenUpcall = 'explicitRestore' | 'uniform' | 'forgotten';
+export type XenUpcall = 'restores' | 'forgotten';
 
 export interface EntryChoices {
   readonly statePassing: StatePassing;

@@ -75,6 +75,11 @@ export class Kconfig {
     return this.#on.has(name);
   }
 
+  /** Whether this boot knows the option. */
+  has(name: string): boolean {
+    return this.#options.has(name);
+  }
+
   /** Every option with its value, in alphabetical order: `.config`. */
   get all(): Readonly<Record<string, boolean>> {
     const names = [...this.#options.keys()].sort();

@@ -91,8 +91,6 @@ export class Kernel {
   readonly oops: Oops;
   readonly runner: Runner;
   readonly revision: RevisionName;
-  /** Names of the modules of this boot, in their order; complete before the first is made. */
-  readonly moduleNames: readonly string[];
   /** Reported defects that the loaded modules know how to repair. */
   readonly repairs: readonly string[];
   /** C names of the functions of the loaded modules. */
@@ -110,7 +108,6 @@ export class Kernel {
   constructor(options: BootOptions) {
     const modules = options.modules ?? [];
     this.revision = options.revision ?? 'reference';
-    this.moduleNames = modules.map(({ name }) => name);
     const slices = [kernelChoices, ...modules];
     this.repairs = [...new Set(slices.flatMap((slice) => Object.keys(slice.repairs)))].sort();
     this.choices = resolveChoices(slices, {

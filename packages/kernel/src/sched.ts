@@ -123,11 +123,6 @@ export class Scheduler {
     return this.anyoneWaitsFor(cpu) || this.#cpus.isLeaving(cpu);
   }
 
-  /** Whether any task waits for the executing CPU. */
-  get anyoneWaits(): boolean {
-    return this.anyoneWaitsFor(this.#machine.cpu.index);
-  }
-
   anyoneWaitsFor(cpu: number): boolean {
     const { onCpu } = this.#tasks;
     if (!this.#cpus.takesTasks(cpu)) return false;

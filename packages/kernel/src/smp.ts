@@ -31,10 +31,16 @@ const callersField: FieldDefinition = {
   initial: 0,
   per: 'cpu',
 };
-/** struct msr_info of each calling CPU. */
+// struct msr_info of each calling CPU.
+const msrNumberField: FieldDefinition = {
+  name: 'msr_info.msr_no',
+  type: 'u32',
+  initial: 0,
+  per: 'cpu',
+};
 const msrValueField: FieldDefinition = {
   name: 'msr_info.reg',
-  type: 'address',
+  type: 'u32',
   initial: 0,
   per: 'cpu',
 };
@@ -64,7 +70,8 @@ export class Smp {
   readonly #info: Column;
   readonly #queue: PerCpu;
   readonly #callers: Column;
-  readonly #msr: Column;
+  readonly #msrNumber: Column;
+  readonly #msrValue: Column;
   readonly #interruptFlag: PerCpu;
   readonly #readMsr: SmpFunction;
   readonly #writeMsr: SmpFunction;
@@ -77,15 +84,13 @@ export class Smp {
     this.#info = machine.column(csdInfoField);
     this.#queue = new PerCpu(machine.column(queueField));
     this.#callers = machine.column(callersField);
-    this.#msr = machine.column(msrValueField);
+    this.#msrNumber = machine.column(msrNumberField);
+    this.#msrValue = machine.column(msrValueField);
     this.#interruptFlag = new PerCpu(machine.registers.interruptFlag);
     entry.requestIrq(CALL_FUNCTION_SINGLE_VECTOR, () => this.#flushQueue());
-    const info = this.#msr;
-    this.#readMsr = this.register((caller) => info.set(caller, machine.rdmsr(info.get(caller))));
-    this.#writeMsr = this.register((caller) => {
-      const request = info.get(caller);
-      machine.wrmsr(Math.floor(request / 2 ** 32), request % 2 ** 32);
-    });
+    const [number, value] = [this.#msrNumber, this.#msrValue];
+    this.#readMsr = this.register((me) => value.set(me, machine.rdmsr(number.get(me))));
+    this.#writeMsr = this.register((me) => machine.wrmsr(number.get(me), value.get(me)));
   }
 
   /** Gives a function a number by which CPUs can ask for it; at boot, in `KernelModule.create`. */
@@ -99,14 +104,13 @@ export class Smp {
    * Use it from a task with interrupts on: two CPUs that call each other with theirs off wait for ever, which
    * is a WARN. Results go through cells. 0, or -ENXIO for a CPU that is not online.
    *
-   * @param wait false: returns once the IPI is sent
    * @example
    * const kernel = boot({ cpus: 2 });
    * const note = kernel.smp.register((info) => kernel.machine.store32(PAGE_OFFSET + 0x100_0000, info));
    * kernel.call(() => kernel.smp.call(1, note, 42)); // => 0
    * kernel.machine.load32(PAGE_OFFSET + 0x100_0000); // => 42
    */
-  call(cpu: number, run: SmpFunction, info = 0, wait = true): number {
+  call(cpu: number, run: SmpFunction, info = 0): number {
     const { preempt, cpus } = this.#parts;
     preempt.disable();
     const me = cpus.own;
@@ -118,7 +122,7 @@ export class Smp {
       return 0;
     }
     this.#checkContext();
-    const error = this.#callOther(me, cpu, run, info, wait);
+    const error = this.#callOther(me, cpu, run, info);
     preempt.enable();
     return error;
   }
@@ -130,19 +134,19 @@ export class Smp {
     if ((preempt.count.read() & INTERRUPT_MASK) !== 0) oops.warnOn('!in_task()');
   }
 
-  #callOther(me: number, cpu: number, run: SmpFunction, info: number, wait: boolean): number {
+  #callOther(me: number, cpu: number, run: SmpFunction, info: number): number {
     const { machine, cpus } = this.#parts;
     if (machine.cpus[cpu] === undefined) return -ENXIO;
     this.#callers.add(cpu, 1);
     const online = cpus.isOnline(cpu);
     if (online) {
-      // csd_lock: an earlier request without waiting may be under way.
+      // csd_lock: an interrupt handler may call, in spite of the WARN, while the task that it interrupted does.
       this.#locked.lock(me, 1);
       this.#function.set(me, run);
       this.#info.set(me, info);
       this.#queue.column.testAndSetBit(cpu, me);
       machine.sendIpi(cpu, CALL_FUNCTION_SINGLE_VECTOR);
-      if (wait) this.#locked.wait(me, 0);
+      this.#locked.wait(me, 0);
     }
     this.#callers.add(cpu, -1);
     return online ? 0 : -ENXIO;
@@ -174,9 +178,9 @@ export class Smp {
     const { preempt, cpus } = this.#parts;
     preempt.disable();
     const me = cpus.own;
-    this.#msr.set(me, msr);
+    this.#msrNumber.set(me, msr);
     const error = this.call(cpu, this.#readMsr, me);
-    const value = error < 0 ? error : this.#msr.get(me);
+    const value = error < 0 ? error : this.#msrValue.get(me);
     preempt.enable();
     return value;
   }
@@ -186,7 +190,8 @@ export class Smp {
     const { preempt, cpus } = this.#parts;
     preempt.disable();
     const me = cpus.own;
-    this.#msr.set(me, msr * 2 ** 32 + (value >>> 0));
+    this.#msrNumber.set(me, msr);
+    this.#msrValue.set(me, value >>> 0);
     const error = this.call(cpu, this.#writeMsr, me);
     preempt.enable();
     return error;

@@ -158,7 +158,7 @@ describe('xen_pv_evtchn_do_upcall (D-14)', () => {
 
   it('leaves the handler’s state behind where that is forgotten: xen-upcall-forgets', () => {
     expect(upcall({ sabotages: ['xen-upcall-forgets'] })).toEqual(['save']);
-    expect(upcall({ sabotages: ['xen-upcall-forgets'], with: { xenUpcall: 'uniform' } })).toEqual([
+    expect(upcall({ sabotages: ['xen-upcall-forgets'], with: { xenUpcall: 'restores' } })).toEqual([
       'save',
       'restore',
     ]);

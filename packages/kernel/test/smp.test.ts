@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-import { deliverableEvent, IA32_PKRS } from '@pkslab/x86-cpu';
+import { IA32_EFER, IA32_PKRS } from '@pkslab/x86-cpu';
 import { describe, expect, it } from 'vitest';
-import { CALL_FUNCTION_SINGLE_VECTOR, ENXIO, type Kernel } from '../src/index.ts';
+import { ENXIO, type Kernel } from '../src/index.ts';
 import { booted, RAM, reported } from './support.ts';
 
 const quiet = { boundary() {} };
@@ -31,16 +31,6 @@ describe('smp_call_function_single', () => {
     const fn = kernel.smp.register(() => notes.add(flag.get(0)));
     expect(kernel.call(() => kernel.smp.call(0, fn))).toBe(0);
     expect([...notes.all, flag.values[0]]).toEqual([0, 1]);
-  });
-
-  it('without waiting leaves the IPI pending until the CPU takes it; the next call waits for the first', () => {
-    const { kernel, notes } = booted({ cpus: 2 });
-    const fn = noting(kernel, (value) => notes.add(value));
-    kernel.call(() => kernel.smp.call(1, fn, 1, false));
-    expect(notes.all).toEqual([]);
-    expect(deliverableEvent(kernel.machine, 1)).toBe(CALL_FUNCTION_SINGLE_VECTOR);
-    kernel.call(() => kernel.smp.call(1, fn, 2));
-    expect(notes.all).toEqual([1, 1, 1 << 16, 1, 2, 1 << 16]);
   });
 
   it('waits as long as the other CPU has interrupts off', () => {
@@ -97,7 +87,7 @@ describe('smp_call_function_single', () => {
     const fn = kernel.smp.register((info) => notes.add(info));
     kernel.call(() => {
       kernel.machine.cli();
-      kernel.smp.call(1, fn, 1, false);
+      kernel.smp.call(1, fn, 1);
       kernel.machine.sti();
     });
     expect(reported(kernel).slice(0, 4)).toEqual([
@@ -107,7 +97,7 @@ describe('smp_call_function_single', () => {
       'Call Trace:',
     ]);
     kernel.printk.clear();
-    kernel.entry.requestIrq(0x20, () => kernel.smp.call(1, fn, 2, false));
+    kernel.entry.requestIrq(0x20, () => kernel.smp.call(1, fn, 2));
     kernel.call(() => kernel.machine.deliverInterrupt(0x20));
     expect(kernel.dmesg.filter((line) => line.startsWith('WARNING'))).toHaveLength(1);
   });
@@ -120,6 +110,9 @@ describe('MSRs of other CPUs', () => {
     expect(kernel.call(() => kernel.smp.rdmsrOnCpu(1, IA32_PKRS))).toBe(0x5555_5550);
     expect(kernel.call(() => kernel.smp.rdmsrOnCpu(0, IA32_PKRS))).toBe(0);
     expect(kernel.call(() => kernel.smp.rdmsrOnCpu(7, IA32_PKRS))).toBe(-ENXIO);
+    // Numbers are 32 bits wide too: IA32_EFER.
+    kernel.call(() => kernel.smp.wrmsrOnCpu(1, IA32_EFER, 0xd01));
+    expect(kernel.call(() => kernel.smp.rdmsrOnCpu(1, IA32_EFER))).toBe(0xd01);
   });
 
   it('on_each_cpu comes to all that are online', () => {

@@ -19,7 +19,11 @@ export interface Abandoned {
   apply(value: number): number;
   /** pks_abandon_protections; false where the revision has none, or for a key that is none. */
   abandon(pkey: number): boolean;
-  /** handle_abandoned_pks_value: whether the interrupted context was behind, and is no more. */
+  /**
+   * handle_abandoned_pks_value: whether the interrupted context was behind, and is no more.
+   *
+   * @param word of the state; −1 where entries keep nothing, so that nobody can be helped
+   */
   fix(state: EntryState, word: number): boolean;
 }
 
@@ -54,6 +58,7 @@ export class AbandonedKeys implements Abandoned {
   }
 
   fix(state: EntryState, word: number): boolean {
+    if (word < 0) return false;
     const old = state.words[word] as number;
     const fixed = this.apply(old);
     if (fixed === old) return false;

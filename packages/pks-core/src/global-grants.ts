@@ -66,6 +66,8 @@ export class GlobalGrants {
     if ((pair & PKR_AD_BIT) !== 0) return false;
     if ((pair & PKR_WD_BIT) !== 0 && (errorCode & PF_W) !== 0) return false;
     const word = this.#pkrs.entryWord;
+    // Nothing is kept of the interrupted context: it stays behind, and the fault is what it is.
+    if (word < 0) return false;
     regs.state.words[word] = ((regs.state.words[word] as number) & granted) >>> 0;
     return true;
   }

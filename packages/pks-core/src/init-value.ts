@@ -18,15 +18,17 @@ const initValueField: FieldDefinition = {
 export class InitValue {
   /** What it is once the kernel has booted. */
   readonly value: number;
-  /** Bits that go with PKEY_DISABLE_ACCESS, so that AND of two values never grants (D-61). */
-  readonly withAccess: number;
+  /** PKEY_DISABLE_ACCESS as the register has it: with PKEY_DISABLE_WRITE where AND of two values must never grant (D-61). */
+  readonly noAccess: number;
   readonly #cell: Column | null;
 
   constructor(kernel: Kernel, saved: Column, numbers: StaticKeyNumbers) {
-    this.withAccess = kernel.choice('noAccess') === '11b' ? PKEY_DISABLE_WRITE : 0;
+    const both = PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE;
+    this.noAccess = kernel.choice('noAccess') === '11b' ? both : PKEY_DISABLE_ACCESS;
     const isStatic = kernel.choice('keyAlloc') === 'static';
     const posted = isStatic ? numbers.initValue : INIT_PKRS_VALUE;
-    this.value = (posted | (posted * (this.withAccess / PKEY_DISABLE_ACCESS))) >>> 0;
+    // Every posted pair is 00b or 01b, so that this is each pair by itself.
+    this.value = (posted * this.noAccess) >>> 0;
     saved.values.fill(this.value);
     this.#cell = null;
     if (kernel.choice('initValue') !== 'earlyInitcall') return;
@@ -35,6 +37,11 @@ export class InitValue {
     // init_task and the idle tasks are copies of it from before the initcall; programs came by exec.
     saved.values.fill(0, 0, kernel.machine.cpus.length);
     kernel.initcall('early', () => cell.set(0, this.value));
+  }
+
+  /** The bits of a pair in the register for a protection. */
+  encode(protection: number): number {
+    return (protection & PKEY_DISABLE_ACCESS) === 0 ? protection : protection | this.noAccess;
   }
 
   /** As kernel code reads it now. */

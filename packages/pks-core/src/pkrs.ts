@@ -26,7 +26,7 @@ import { hookOops, type OopsPkrsChoice } from './oops-pkrs.ts';
 import { getNewPkr, INIT_PKRS_VALUE, PKEY_DISABLE_ACCESS, pkrPair } from './pkr.ts';
 import { isPksEnabled } from './pks-config.ts';
 import type { StaticKeyNumbers } from './pks-keys.ts';
-import { type UpdateCheck, type UpdateComplaint, updateCheckOf } from './update-policy.ts';
+import { type UpdateCheck, updateCheckOf } from './update-policy.ts';
 import { type WritePkrs, type WritePkrsChoice, writePkrsOf } from './write-pkrs.ts';
 
 /** pkrs_cache: what this CPU's register should hold. 0 (BSS) until setup. */
@@ -60,7 +60,6 @@ export class Pkrs implements Copies {
   private readonly update: MarkWindow;
   private readonly writer: WritePkrs;
   private readonly check: UpdateCheck;
-  private readonly withAccess: number;
   #entry: EntrySaves = SAVES_NOTHING;
   #schedIn: ((next: number) => void) | null = null;
   /** Whether somebody has a key; installed with the keys. */
@@ -75,7 +74,6 @@ export class Pkrs implements Copies {
     this.saved = machine.column(savedPkrsField);
     this.cache = new PerCpu(machine.column(pkrsCacheField));
     this.init = new InitValue(kernel, this.saved, numbers);
-    this.withAccess = this.init.withAccess;
     this.writer = writePkrsOf(kernel.choice('writePkrs') as WritePkrsChoice, kernel, this.cache);
     this.check = updateCheckOf(kernel, numbers, (pkey) => this.isAllocated(pkey));
     this.abandoned =
@@ -183,15 +181,16 @@ export class Pkrs implements Copies {
    * kernel.machine.rdmsr(0x6e1); // => 0x55555550
    */
   updateProtection(pkey: number, protection: number): void {
-    const complaint = this.check(pkey, protection);
-    if (complaint !== null) this.#complain(complaint);
-    if (complaint === null || !complaint.refused) this.changeRights(pkey, protection);
+    if (this.#allows(pkey, protection)) this.changeRights(pkey, protection);
   }
 
-  #complain({ text, kind }: UpdateComplaint): void {
-    if (kind === 'warn') this.kernel.oops.warn(text);
-    else if (kind === 'warnOnce') this.kernel.oops.warnOnce(text);
-    else if (kind === 'warnOnOnce') this.kernel.oops.warnOn(text);
+  /** Complains of an update where the revision does; whether it is done. */
+  #allows(pkey: number, protection: number): boolean {
+    const complaint = this.check(pkey, protection);
+    if (complaint === null) return true;
+    if (complaint.kind === 'warn') this.kernel.oops.warn(complaint.text);
+    else if (complaint.kind === 'warnOnOnce') this.kernel.oops.warnOn(complaint.text);
+    return !complaint.refused;
   }
 
   /** pks_update_protection without the checks, for whoever holds the key and its bits as constants. */
@@ -199,7 +198,7 @@ export class Pkrs implements Copies {
     const { saved } = this;
     const current = this.tasks.getCurrent();
     this.update.begin();
-    const bits = protection | ((protection & 1) * this.withAccess);
+    const bits = this.init.encode(protection);
     saved.set(current, getNewPkr(saved.get(current), pkey, bits));
     this.writer.load(saved, current, this.update);
   }
@@ -212,7 +211,7 @@ export class Pkrs implements Copies {
   closeEverywhere(pkey: number): void {
     const { saved, cache, machine } = this;
     this.changeRights(pkey, PKEY_DISABLE_ACCESS);
-    const noAccess = PKEY_DISABLE_ACCESS | this.withAccess;
+    const { noAccess } = this.init;
     for (let task = 0; task < saved.values.length; task++) closeIn(saved, task, pkey, noAccess);
     for (const { index } of machine.cpus) {
       closeIn(cache.column, index, pkey, noAccess);
@@ -228,7 +227,7 @@ export class Pkrs implements Copies {
    * global rights it is {@link changeRights}.
    */
   changeRightsGlobal(pkey: number, protection: number): void {
-    this.global?.change(pkey, protection | ((protection & 1) * this.withAccess));
+    this.global?.change(pkey, this.init.encode(protection));
     this.changeRights(pkey, protection);
   }
 
@@ -237,7 +236,8 @@ export class Pkrs implements Copies {
    * interrupted, which has them back when the handler returns.
    *
    * Use it in a key-fault handler that lets the access through; {@link updateProtection} there changes the
-   * handler's own rights only, and the access is refused for ever (I15). From V8 on it changes both.
+   * handler's own rights only, and the access is refused for ever (I15). From V8 on it changes both. It refuses what
+   * that one refuses.
    *
    * @example
    * const kernel = boot({ modules: [pksCore] });
@@ -251,6 +251,7 @@ export class Pkrs implements Copies {
    * kernel.call(() => kernel.machine.tryStore32(page, 1)); // => false: it went through
    */
   updateException(state: EntryState, pkey: number, protection: number): void {
+    if (!this.#allows(pkey, protection)) return;
     this.machine.mark(Mark.updateException, 1);
     const { words, updatesHandler } = this.#entry;
     if (words.length === 0 || updatesHandler) this.changeRights(pkey, protection);
@@ -259,7 +260,7 @@ export class Pkrs implements Copies {
 
   /** Changes what an entry keeps of the interrupted context, and nothing of the handler's own rights. */
   setInterrupted(state: EntryState, pkey: number, protection: number): void {
-    const bits = protection | ((protection & 1) * this.withAccess);
+    const bits = this.init.encode(protection);
     for (const word of this.#entry.words) {
       state.words[word] = getNewPkr(state.words[word] as number, pkey, bits);
     }

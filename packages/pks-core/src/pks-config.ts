@@ -60,8 +60,9 @@ export const pksTestConfig: readonly ConfigOption[] = [
 
 /** Whether this boot has the code of pks-core, and not its stubs. */
 export function isPksConfigured(kernel: Kernel): boolean {
-  const { all } = kernel.config;
-  return all['ARCH_ENABLE_SUPERVISOR_PKEYS'] ?? all['ARCH_HAS_SUPERVISOR_PKEYS'] ?? false;
+  const { config } = kernel;
+  const name = 'ARCH_ENABLE_SUPERVISOR_PKEYS';
+  return config.enabled(config.has(name) ? name : 'ARCH_HAS_SUPERVISOR_PKEYS');
 }
 
 /** cpu_feature_enabled(X86_FEATURE_PKS): the CPU has it, and it is not among the disabled features of the build. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the rewritten test programme checks, one function for each command. V7 to V10, lib/pks/pks_test.c
 
-import { EFAULT, ENOMEM, type Kernel, type Regs, type SpinLock } from '@pkslab/kernel';
+import { EFAULT, ENOMEM, ENXIO, type Kernel, type Regs, type SpinLock } from '@pkslab/kernel';
 import { type Column, type FieldDefinition, IA32_PKRS, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { keyOfAddress } from './lookup-address.ts';
 import { PKEY_DISABLE_ACCESS, PKEY_DISABLE_WRITE, PKEY_READ_WRITE, pkrPair } from './pkr.ts';
@@ -76,7 +76,7 @@ export class PksTestRun {
     if (handling === Handling.abandon) this.#pks.abandonProtections(pkey);
     else if (handling === Handling.update) pkrs.updateException(regs.state, pkey, PKEY_READ_WRITE);
     // The frame's own value, edited.
-    if (handling !== Handling.abandon) pkrs.setInterrupted(regs.state, pkey, PKEY_READ_WRITE);
+    else pkrs.setInterrupted(regs.state, pkey, PKEY_READ_WRITE);
     this.#faultSeen.set(0, 1);
     return true;
   };
@@ -88,7 +88,7 @@ export class PksTestRun {
     if (pkrPair(aux, pkey) !== PKEY_DISABLE_WRITE) {
       this.#fail('FAIL: checking aux_pt_regs->thread_pkrs');
     }
-    const closed = PKEY_DISABLE_ACCESS | pkrs.init.withAccess;
+    const closed = pkrs.init.noAccess;
     if (!this.#registersAre(pkey, closed)) this.#fail('FAIL: PKRS cache and MSR');
     this.#set(pkey, PKEY_READ_WRITE);
     if (!this.#registersAre(pkey, PKEY_READ_WRITE)) {
@@ -139,25 +139,20 @@ export class PksTestRun {
     mm.freePage(data - mm.directAddress(0));
   }
 
-  /** CHECK_DEFAULTS. The other CPUs' registers are read as they are, without an interrupt. */
+  /** CHECK_DEFAULTS */
   checkDefaults(): boolean {
-    const { machine, print } = this.#printer();
+    const { machine, smp } = this.#kernel;
     const expected = this.#pks.pkrs.init.value;
     let pass = true;
     for (const { index } of machine.cpus) {
-      const value =
-        index === machine.cpu.index ? machine.rdmsr(IA32_PKRS) : machine.registers.pkrs.get(index);
-      if (value === expected) continue;
-      print(
+      const value = smp.rdmsrOnCpu(index, IA32_PKRS);
+      if (value === expected || value === -ENXIO) continue;
+      this.#kernel.print(
         `cpu ${index} value incorrect : 0x${value.toString(16)} expected 0x${expected.toString(16)}`,
       );
       pass = false;
     }
     return pass;
-  }
-
-  #printer(): { machine: Kernel['machine']; print: (line: string) => void } {
-    return { machine: this.#kernel.machine, print: (line) => this.#kernel.print(line) };
   }
 
   /** RUN_SINGLE: 0 or a negative errno. */

@@ -56,7 +56,7 @@ export const pksCore: KernelModule<Pks> = {
   name: 'pks-core',
   ...pksChoices,
   config: pksConfig,
-  symbols: {
+  symbols: ({ schedHook }) => ({
     'AbandonedKeys.abandon': 'pks_abandon_protections',
     'Asserting.write': 'pks_write_pkrs',
     'GlobalGrants.change': 'update_global_pkrs',
@@ -65,15 +65,15 @@ export const pksCore: KernelModule<Pks> = {
     'KeyAllocator.showAllocated': 'pks_keys_allocated_show',
     'Pkrs.changeRights': 'pks_update_protection',
     'Pkrs.changeRightsGlobal': 'pks_update_protection',
-    'Pkrs.schedIn': 'pks_sched_in',
-    'Pkrs.setup': 'setup_pks',
+    'Pkrs.schedIn': schedHook === 'beforeCurrent' ? 'x86_pkrs_load' : 'pks_sched_in',
+    'Pkrs.setup': schedHook === 'beforeCurrent' ? 'pks_setup' : 'setup_pks',
     'Pkrs.updateException': 'pks_update_exception',
     'Pkrs.updateProtection': 'pks_update_protection',
     'SelfContained.write': 'write_pkrs',
     'StaticKeys.alloc': 'pks_key_alloc',
     'UserPkeys.setUserPkeyAccess': 'arch_set_user_pkey_access',
     'Unconditional.write': 'write_pkrs',
-  },
+  }),
   create(kernel: Kernel): Pks {
     const { config } = kernel;
     const numbers = staticKeyNumbers(

@@ -15,10 +15,10 @@ const RIGHTS = PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE;
 
 /** What is wrong with an update. */
 export interface UpdateComplaint {
-  /** The message; of a WARN_ON_ONCE its condition. */
+  /** The message; of a WARN_ON_ONCE its condition, which is never printed. */
   readonly text: string;
   /** How it is said. */
-  readonly kind: 'warn' | 'warnOnce' | 'warnOnOnce' | 'silent';
+  readonly kind: 'warn' | 'warnOnOnce' | 'silent';
   /** Not done; else done as far as the bits exist. */
   readonly refused: boolean;
 }
@@ -49,13 +49,9 @@ export function updateCheckOf(
 
 /** WARN_ON_ONCE(key >= PKS_KEY_MAX), and that of pkey_update_pkval for other bits: key 0 may be closed. V10 */
 function outOfBounds(max: number, pkey: number, protection: number): UpdateComplaint | null {
-  if (pkey >= max) {
-    const text = `pks_update_protection: pkey ${pkey} >= PKS_KEY_MAX ${max}`;
-    return { text, kind: 'warnOnce', refused: true };
-  }
+  if (pkey >= max) return { text: 'pkey >= PKS_KEY_MAX', kind: 'warnOnOnce', refused: true };
   if ((protection & ~RIGHTS) === 0) return null;
-  const text = `pkey_update_pkval: accessbits 0x${(protection >>> 0).toString(16)}`;
-  return { text, kind: 'warnOnce', refused: false };
+  return { text: 'accessbits & ~PKEY_ACCESS_MASK', kind: 'warnOnOnce', refused: false };
 }
 
 function complaintOf(

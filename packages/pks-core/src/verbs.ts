@@ -14,11 +14,13 @@ export class Verbs {
   readonly #kernel: Kernel;
   readonly #pkrs: Pkrs;
   readonly #have: string;
+  readonly #configured: boolean;
 
   constructor(kernel: Kernel, pkrs: Pkrs) {
     this.#kernel = kernel;
     this.#pkrs = pkrs;
     this.#have = kernel.choice('verbs');
+    this.#configured = isPksConfigured(kernel);
   }
 
   /** pks_mknoaccess. RFC V3; `global` is the RFC PKS/PMEM series' */
@@ -74,10 +76,9 @@ export class Verbs {
         `${name}: ${this.#kernel.revision} does not have it: pks_update_protection (pkrs.updateProtection) is in every revision`,
       );
     }
-    const configured = isPksConfigured(this.#kernel);
     // Nothing without the feature: the callers of later revisions do not ask first.
-    if (configured && !this.#kernel.machine.features.pks) return;
-    if (global && configured) this.#pkrs.changeRightsGlobal(pkey, protection);
+    if (this.#configured && !this.#kernel.machine.features.pks) return;
+    if (global && this.#configured) this.#pkrs.changeRightsGlobal(pkey, protection);
     else this.#pkrs.updateProtection(pkey, protection);
   }
 }

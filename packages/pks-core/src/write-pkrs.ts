@@ -12,11 +12,11 @@ export interface WritePkrs {
   load(saved: Column, task: number, update: MarkWindow): void;
 }
 
-/** No compare; the caller has preemption off. [PATCH 04/17] */
-class Unconditional implements WritePkrs {
-  private readonly machine: Machine;
-  private readonly cache: PerCpu;
-  private readonly preempt: Preempt;
+/** What they have in common: an update keeps the scheduler out of its end. */
+abstract class UpdatesWithPreemptionOff implements WritePkrs {
+  protected readonly machine: Machine;
+  protected readonly cache: PerCpu;
+  protected readonly preempt: Preempt;
 
   constructor(kernel: Kernel, cache: PerCpu) {
     this.machine = kernel.machine;
@@ -24,10 +24,7 @@ class Unconditional implements WritePkrs {
     this.cache = cache;
   }
 
-  write(value: number): void {
-    this.cache.write(value);
-    this.machine.wrmsr(IA32_PKRS, value);
-  }
+  abstract write(value: number): void;
 
   load(saved: Column, task: number, update: MarkWindow): void {
     this.preempt.disable();
@@ -37,18 +34,16 @@ class Unconditional implements WritePkrs {
   }
 }
 
-/** get_cpu_ptr, compare, both writes, put_cpu_ptr: safe anywhere, and paid for in every switch. RFC V3 to V7 */
-class SelfContained implements WritePkrs {
-  private readonly machine: Machine;
-  private readonly cache: PerCpu;
-  private readonly preempt: Preempt;
-
-  constructor(kernel: Kernel, cache: PerCpu) {
-    this.machine = kernel.machine;
-    this.preempt = kernel.preempt;
-    this.cache = cache;
+/** No compare; the caller has preemption off. [PATCH 04/17] */
+class Unconditional extends UpdatesWithPreemptionOff {
+  write(value: number): void {
+    this.cache.write(value);
+    this.machine.wrmsr(IA32_PKRS, value);
   }
+}
 
+/** get_cpu_ptr, compare, both writes, put_cpu_ptr: safe anywhere, and paid for in every switch. RFC V3 to V7 */
+class SelfContained extends UpdatesWithPreemptionOff {
   write(value: number): void {
     this.preempt.disable();
     if (this.cache.read() !== value) {
@@ -58,25 +53,20 @@ class SelfContained implements WritePkrs {
     this.preempt.enable();
   }
 
-  load(saved: Column, task: number, update: MarkWindow): void {
+  override load(saved: Column, task: number, update: MarkWindow): void {
     this.write(saved.get(task));
     update.end();
   }
 }
 
 /** Compare, both writes; a WARN where the scheduler could come between. V8 to V10 */
-class Asserting implements WritePkrs {
-  private readonly machine: Machine;
-  private readonly cache: PerCpu;
-  private readonly preempt: Preempt;
+class Asserting extends UpdatesWithPreemptionOff {
   private readonly oops: Oops;
   private readonly interruptFlag: PerCpu;
 
   constructor(kernel: Kernel, cache: PerCpu) {
-    this.machine = kernel.machine;
-    this.preempt = kernel.preempt;
+    super(kernel, cache);
     this.oops = kernel.oops;
-    this.cache = cache;
     this.interruptFlag = new PerCpu(kernel.machine.registers.interruptFlag);
   }
 
@@ -87,13 +77,6 @@ class Asserting implements WritePkrs {
     if (this.cache.read() === value) return;
     this.cache.write(value);
     this.machine.wrmsr(IA32_PKRS, value);
-  }
-
-  load(saved: Column, task: number, update: MarkWindow): void {
-    this.preempt.disable();
-    this.write(saved.get(task));
-    update.end();
-    this.preempt.enable();
   }
 }
 

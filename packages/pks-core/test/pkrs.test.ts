@@ -334,3 +334,29 @@ describe('an oops', () => {
     expect(kernel.dmesg.join()).not.toContain('PKRS');
   });
 });
+
+describe('pks_update_exception', () => {
+  it('refuses what pks_update_protection refuses', () => {
+    const { kernel, pkrs } = withPks();
+    kernel.slots.keyFault.push((regs) => {
+      pkrs.updateException(regs.state, 0, PKEY_DISABLE_ACCESS);
+      return false;
+    });
+    const page = kernel.call(() => kernel.mm.vmalloc(4096, { key: 9, writable: true }));
+    expect(kernel.call(() => kernel.machine.tryStore32(page, 1))).toBe(true);
+    expect(readPkrs(kernel)).toBe(INIT_PKRS_VALUE);
+    expect(reported(kernel)).toContain('x86/pkeys: update of key 0, which every mapping has');
+  });
+});
+
+describe('an entry that keeps nothing (entry-saves-nothing)', () => {
+  it.each(['rfc-v3', 'v7'] as const)('lets no fault of %s be tried again', (revision) => {
+    const { kernel } = withPks({
+      revision,
+      sabotages: ['entry-saves-nothing'],
+      modules: [consumer],
+    });
+    const page = kernel.call(() => kernel.mm.vmalloc(4096, { key: 9, writable: true }));
+    expect(kernel.call(() => kernel.machine.tryStore32(page, 1))).toBe(true);
+  });
+});

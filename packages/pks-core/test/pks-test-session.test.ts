@@ -7,6 +7,8 @@ import {
   EINVAL,
   ENOENT,
   type Kernel,
+  type KernelModule,
+  noChoices,
   type RevisionName,
   TaskKilled,
 } from '@pkslab/kernel';
@@ -17,6 +19,20 @@ import { reported } from './support.ts';
 
 const booted = (options: BootOptions = {}): Kernel =>
   boot({ revision: 'v10', ...options, modules: [pksCore, pksTest] });
+
+/** Ends a test whose callback lets an access through that is refused again and again. */
+const impatient: KernelModule<null> = {
+  name: 'impatient',
+  ...noChoices,
+  create({ slots }) {
+    let faults = 0;
+    slots.keyFault.push(() => {
+      if (++faults > 100) throw new Error('refused for ever');
+      return false;
+    });
+    return null;
+  },
+};
 
 /** Writes each command to one open file; results of the writes, and what it reads then. */
 function runPks(kernel: Kernel, ...commands: string[]): { wrote: number[]; text: string } {
@@ -65,6 +81,9 @@ describe.each<RevisionName>(['v7', 'v10'])('run_pks of %s', (revision) => {
 describe('run_pks of v10', () => {
   it('5: pks_update_exception in the callback lasts for the thread', () => {
     expect(runPks(booted(), '5').text).toBe('PASS\n');
+    const broken = boot({ revision: 'v10', modules: [impatient, pksCore, pksTest] });
+    broken.module(pksCore).pkrs.updateException = () => {};
+    expect(() => runPks(broken, '5')).toThrow('refused for ever');
   });
 
   it('6 is there with PKS_TEST_ALL_KEYS only', () => {
