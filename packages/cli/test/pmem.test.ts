@@ -6,6 +6,7 @@ import { createImage, openFileMedia } from '@pkslab/pmem/node';
 import { arrayDisk, Volume } from '@pkslab/selftests';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pmem } from '../src/commands/pmem.ts';
+import { DemoImages } from '../src/demo/images.ts';
 import { type Captured, captured } from './captured.ts';
 import { startPkslab } from './pkslab.ts';
 
@@ -118,6 +119,86 @@ describe('pkslab pmem check', () => {
     expect(err).toContain('in use by');
   });
 });
+
+describe('an image with an info block', () => {
+  const UUID = '01234567-89ab-cdef-0123-456789abcdef';
+  const create = (mode: string, ...more: string[]): Promise<Captured> =>
+    run('create', image, '--size', '16M', '--mode', mode, '--uuid', UUID, ...more);
+
+  it.each(['fsdax', 'devdax'])('%s: is made, told and read again', async (mode) => {
+    const { out } = await create(mode);
+    expect(out).toContain(`${mode}, 14680064 bytes of data from byte 2097152, uuid ${UUID}\n`);
+    expect((await run('info', image)).out).toContain(
+      `namespace  ${mode}, version 1.4, uuid ${UUID}`,
+    );
+    const { namespace } = JSON.parse((await run('info', image, '--json')).out);
+    expect(namespace).toEqual({
+      mode,
+      problem: null,
+      infoBlock: {
+        ...{ mode, uuid: UUID, parentUuid: '00000000-0000-0000-0000-000000000000', flags: 0 },
+        ...{ version: '1.4', dataoff: 2 ** 21, npfns: 3584, map: 'dev', startPad: 0, endTrunc: 0 },
+        ...{ align: 2 ** 21, pageSize: 4096, pageStructSize: 64 },
+      },
+    });
+    const { status, out: checked } = await run('check', image, '--json');
+    expect(status).toBe(0);
+    expect(JSON.parse(checked)).toMatchObject({ ok: true, mode, pages: 3584, different: 0 });
+  });
+
+  it.each<[string, number, (bytes: Buffer) => Buffer]>([
+    ['bad checksum', 1, (bytes) => bytes.fill(1, 6096, 6097)],
+    ['size mismatch', 1, (bytes) => bytes.subarray(0, 12 * 2 ** 20)],
+    [
+      'bad offset: 0x201000 dax disabled align: 0x200000',
+      1,
+      (bytes) => {
+        bytes.writeBigUInt64LE(0x20_1000n, 4096 + 56);
+        bytes.writeBigUInt64LE(0n, 8184);
+        bytes.writeBigUInt64LE(fletcher(bytes.subarray(4096, 8192)), 8184);
+        return bytes;
+      },
+    ],
+  ])('is refused with %s, by check and serve, and is as it was', async (what, status, change) => {
+    await create('fsdax');
+    const bytes = change(readFileSync(image));
+    writeFileSync(image, bytes);
+    expect((await run('info', image)).out).toContain(`namespace  damaged: info block: ${what}`);
+    for (const command of ['check', 'serve']) {
+      const refused = await run(command, image);
+      expect(refused).toMatchObject({ status, out: '' });
+      expect(refused.err).toContain(`pkslab pmem ${command}: info block: ${what}`);
+    }
+    expect(readFileSync(image).equals(bytes)).toBe(true);
+    expect(existsSync(`${image}.lock`)).toBe(false);
+  });
+
+  it('is not made where the request does not fit: there is no file then', async () => {
+    const refused = await create('devdax', '--align', '1G');
+    expect(refused.status).toBe(1);
+    expect(refused.err).toContain('unable to satisfy requested alignment');
+    expect((await create('devdax', '--align', '8K')).err).toContain('give 4096, 2 MiB or 1 GiB');
+    expect(await create('raw')).toMatchObject({ status: 2 });
+    expect(existsSync(image)).toBe(false);
+  });
+
+  it('is not served where it has no block device, and is no image for the demo', async () => {
+    await create('devdax', '--map', 'mem', '--align', '4K');
+    expect((await run('serve', image)).err).toContain('is a devdax namespace');
+    expect(() => new DemoImages(image, 2 ** 24)).toThrow('give the demo an image of its own');
+    expect(existsSync(`${image}.lock`)).toBe(false);
+  });
+});
+
+/** Fletcher's sum as nd_fletcher64 has it, written once more. */
+function fletcher(bytes: Buffer): bigint {
+  let [low, high] = [0n, 0n];
+  for (let at = 0; at < bytes.length; at += 4) {
+    low = (low + BigInt(bytes.readUInt32LE(at))) & 0xffff_ffffn;
+    high += low;
+  }
+  return ((high << 32n) | low) & 0xffff_ffff_ffff_ffffn;
+}
 
 describe('pkslab pmem check, interrupted', { timeout: 60_000 }, () => {
   it.each(['SIGINT', 'SIGTERM'] as const)('%s releases the lock and gives 130', async (signal) => {

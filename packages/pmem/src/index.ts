@@ -23,8 +23,22 @@ export {
   pmem,
 } from './driver.ts';
 export { faultyMedia, type MediaFaults } from './faulty-media.ts';
+export {
+  decodeInfoBlock,
+  encodeInfoBlock,
+  INFO_BLOCK_OFFSET,
+  INFO_BLOCK_SIZE,
+  type InfoBlock,
+  InfoBlockError,
+  type InfoBlockErrorCode,
+  type InfoBlockMap,
+  type InfoBlockMode,
+  type InfoBlockRequest,
+  infoBlockFor,
+} from './info-block.ts';
 export type { Media } from './media.ts';
 export { type MediaCounters, MemoryMedia, memoryMedia } from './memory-media.ts';
+export { type Namespace, openNamespace, readInfoBlock } from './namespace.ts';
 export type { NbdExport } from './nbd/export.ts';
 export type { NbdTransport } from './nbd/reply-output.ts';
 export { type NbdProgress, NbdSession } from './nbd/session.ts';

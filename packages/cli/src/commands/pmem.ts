@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: MIT
 // pkslab pmem: images of persistent memory, made, looked at, checked and served.
 
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { KernelError } from '@pkslab/kernel';
+import {
+  encodeInfoBlock,
+  type InfoBlock,
+  type InfoBlockMap,
+  type InfoBlockMode,
+  infoBlockFor,
+} from '@pkslab/pmem';
 import { createImage, MediaError, ServeError } from '@pkslab/pmem/node';
 import {
+  type Arguments,
   type Command,
   type CommandSpec,
   type Io,
@@ -12,17 +22,37 @@ import {
   suggestion,
   UsageError,
 } from '../options.ts';
-import { check, info } from '../pmem/image.ts';
+import { check } from '../pmem/check.ts';
+import { info } from '../pmem/image.ts';
 import { serve } from '../pmem/serve.ts';
 
 const createSpec = {
   name: 'pmem create',
-  summary: 'Makes an image of a persistent-memory device: a sparse file, all zero.',
+  summary: `Makes an image of a persistent-memory device: a sparse file, all zero but for the info block of the namespace
+that it is to be (struct nd_pfn_sb, as ndctl create-namespace leaves it), if any.`,
   positionals: [{ name: 'IMAGE', help: 'The file to make' }],
   options: {
     size: { type: 'size', value: 'BYTES', help: 'Its size, a multiple of 4096', min: 4096 },
+    mode: {
+      type: 'string',
+      value: 'MODE',
+      help: 'raw: no info block; fsdax: a block device; devdax: programs map it',
+      choices: ['raw', 'fsdax', 'devdax'],
+      default: 'raw',
+    },
+    align: { type: 'size', value: 'BYTES', help: 'Its pages: 4K, 2M (default) or 1G', min: 4096 },
+    map: {
+      type: 'string',
+      value: 'WHERE',
+      help: 'Room for struct pages: on the device (dev, default) or in RAM (mem)',
+      choices: ['mem', 'dev'],
+    },
+    uuid: { type: 'string', value: 'UUID', help: 'Its uuid; default: a new one' },
   },
-  examples: ['pkslab pmem create disk.img --size 1G'],
+  examples: [
+    'pkslab pmem create disk.img --size 1G',
+    'pkslab pmem create disk.img --size 1G --mode devdax --align 1G',
+  ],
 } as const satisfies CommandSpec;
 
 const create: Command = (args, io) =>
@@ -30,10 +60,36 @@ const create: Command = (args, io) =>
     const [image = ''] = positionals;
     const { size } = options;
     if (size === undefined) throw new UsageError('--size is missing: give --size 64M, say');
-    createImage(image, size);
-    io.stdout(`${image}: ${size} bytes\n`);
+    const block = infoBlockOf(size, options);
+    if (block === null) {
+      createImage(image, size);
+      io.stdout(`${image}: ${size} bytes\n`);
+    } else {
+      createImage(image, size, encodeInfoBlock(block));
+      const { mode, npfns, dataoff, uuid } = block;
+      io.stdout(
+        `${image}: ${size} bytes, ${mode}, ${npfns * 4096} bytes of data from byte ${dataoff}, uuid ${uuid}\n`,
+      );
+    }
     return 0;
   });
+
+function infoBlockOf(
+  size: number,
+  options: Arguments<typeof createSpec>['options'],
+): InfoBlock | null {
+  const { mode, align, map, uuid = randomUUID() } = options;
+  if (mode === 'raw') {
+    const given = (['align', 'map', 'uuid'] as const).find((name) => options[name] !== undefined);
+    if (given !== undefined) throw new UsageError(`--${given}: only with --mode fsdax or devdax`);
+    return null;
+  }
+  return infoBlockFor({
+    ...{ size, mode: mode as InfoBlockMode, uuid },
+    ...(align === undefined ? {} : { align }),
+    ...(map === undefined ? {} : { map: map as InfoBlockMap }),
+  });
+}
 
 const subcommands: Readonly<Record<string, { summary: string; run: Command }>> = {
   create: { summary: 'Make an image', run: create },
@@ -55,14 +111,14 @@ export const pmem: Command = async (args, io) => {
     return await entry.run(rest, io);
   } catch (error) {
     // These say what to do: no stack is wanted.
-    if (!(error instanceof MediaError || error instanceof ServeError)) throw error;
+    if (!(error instanceof KernelError || error instanceof ServeError)) throw error;
     io.stderr(`pkslab pmem ${name}: ${hint(error)}\n`);
     return 1;
   }
 };
 
 /** The library's remedy, in the words of the command line. */
-function hint(error: MediaError | ServeError): string {
+function hint(error: KernelError | ServeError): string {
   if (!(error instanceof MediaError)) return error.message;
   const { code, path, message } = error;
   if (code === 'missing' && existsSync(dirname(path))) {

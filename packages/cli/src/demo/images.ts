@@ -4,8 +4,8 @@
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Media } from '@pkslab/pmem';
-import { type FileMedia, openFileMedia } from '@pkslab/pmem/node';
+import { type Media, readInfoBlock } from '@pkslab/pmem';
+import { type FileMedia, MediaError, openFileMedia } from '@pkslab/pmem/node';
 import { layoutOf } from '@pkslab/selftests';
 
 /** The check at the end holds whole images in memory. */
@@ -38,6 +38,7 @@ export class DemoImages {
     try {
       media = openFileMedia(this.path, { create: size });
       checkSize(media.size);
+      checkRaw(media, this.path);
       copyFileSync(this.path, this.basePath);
       copyFileSync(this.path, this.copyPath);
     } catch (error) {
@@ -83,6 +84,17 @@ function checkSize(size: number): void {
     throw new RangeError(`an image of ${size} bytes: the demo takes at most ${IMAGE_SIZE_MAX}`);
   }
   layoutOf(size);
+}
+
+/** The volume of the demo has all of an image. */
+function checkRaw(media: Media, path: string): void {
+  const block = readInfoBlock(media);
+  if (block === null) return;
+  throw new MediaError(
+    'mode',
+    path,
+    `is a ${block.mode} namespace; give the demo an image of its own`,
+  );
 }
 
 /** Nobody needs a temporary image after a power failure, and thousands of fdatasync take their time. */

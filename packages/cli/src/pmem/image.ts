@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
-// pkslab pmem info and check.
+// pkslab pmem info.
 
 import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
-import { setImmediate } from 'node:timers/promises';
-import { residentChunksFor } from '@pkslab/pmem';
-import { defaultPmemLimit, imageUser, MediaError, openFileMedia } from '@pkslab/pmem/node';
-import { bootStack, volumeState } from '@pkslab/selftests';
-import { onInterrupt } from '../demo/interrupt.ts';
-import { type Command, type CommandSpec, type Io, runCommand } from '../options.ts';
-import { Progress } from '../progress.ts';
+import {
+  decodeInfoBlock,
+  INFO_BLOCK_OFFSET,
+  INFO_BLOCK_SIZE,
+  type InfoBlock,
+  InfoBlockError,
+} from '@pkslab/pmem';
+import { imageUser, MediaError } from '@pkslab/pmem/node';
+import { volumeState } from '@pkslab/selftests';
+import { type Command, type CommandSpec, runCommand } from '../options.ts';
 
 const PAGE = 4096;
 const HEAD = 8192;
-const MIB: number = 2 ** 20;
-/** Bytes compared in one go. */
-const BLOCK = MIB;
 
 const image = { name: 'IMAGE', help: 'The image file' } as const;
 const json = { type: 'boolean', help: 'Print one JSON document on stdout' } as const;
@@ -32,9 +32,18 @@ interface ImageInfo {
   readonly size: number;
   readonly allocated: number;
   readonly readOnly: boolean;
+  readonly namespace: NamespaceInfo;
+  /** By the first bytes of the data. */
   readonly contents: string;
   /** Process that has it open. */
   readonly user: number | null;
+}
+
+/** What an image says of itself: nothing where it is raw, and what is wrong where its info block is damaged. */
+interface NamespaceInfo {
+  readonly mode: 'raw' | 'fsdax' | 'devdax' | 'damaged';
+  readonly infoBlock: InfoBlock | null;
+  readonly problem: string | null;
 }
 
 /** `pkslab pmem info IMAGE` */
@@ -44,10 +53,11 @@ export const info: Command = (args, io) =>
     const found = imageInfo(path);
     if (options.json) io.stdout(`${JSON.stringify(found, null, 2)}\n`);
     else {
-      const { size, allocated, readOnly, contents, user } = found;
+      const { size, allocated, readOnly, namespace, contents, user } = found;
       io.stdout(`image      ${path}\n`);
       io.stdout(`size       ${size} bytes, ${size / PAGE} pages\n`);
       io.stdout(`on disk    ${allocated} bytes\n`);
+      io.stdout(`namespace  ${namespaceText(namespace)}\n`);
       io.stdout(`contents   ${contents}\n`);
       io.stdout(`writable   ${readOnly ? 'no' : 'yes'}\n`);
       io.stdout(`in use     ${user === null ? 'no' : `by process ${user}`}\n`);
@@ -63,25 +73,42 @@ function imageInfo(path: string): ImageInfo {
     const what = `its size is ${stats.size}, not a positive multiple of ${PAGE} bytes; it is no image`;
     throw new MediaError('size', path, what);
   }
+  const namespace = namespaceOf(path, stats.size);
+  const start = namespace.infoBlock?.dataoff ?? 0;
   return {
     image: path,
     size: stats.size,
     allocated: stats.blocks * 512,
     readOnly: (stats.mode & 0o222) === 0,
-    contents: contentsOf(path, stats.size),
+    namespace,
+    contents: contentsOf(path, start, stats.size - start),
     user: imageUser(realpathSync(path)),
   };
 }
 
-/** By the first bytes: no lock is taken for that. */
-function contentsOf(path: string, size: number): string {
-  const head = Buffer.alloc(HEAD);
-  const fd = openSync(path, 'r');
+function namespaceText({ mode, infoBlock, problem }: NamespaceInfo): string {
+  if (problem !== null) return `damaged: ${problem}`;
+  if (infoBlock === null) return 'raw: no info block';
+  const { dataoff, npfns, align, map, uuid, version } = infoBlock;
+  return [
+    `${mode}, version ${version}, uuid ${uuid}`,
+    `data       ${npfns * PAGE} bytes from byte ${dataoff}, pages of ${align}, struct pages ${map === 'dev' ? 'on the device' : 'in RAM'}`,
+  ].join('\n');
+}
+
+function namespaceOf(path: string, size: number): NamespaceInfo {
   try {
-    readSync(fd, head, 0, HEAD, 0);
-  } finally {
-    closeSync(fd);
+    const infoBlock = decodeInfoBlock(readAt(path, INFO_BLOCK_OFFSET, INFO_BLOCK_SIZE), size);
+    return { mode: infoBlock?.mode ?? 'raw', infoBlock, problem: null };
+  } catch (error) {
+    if (!(error instanceof InfoBlockError)) throw error;
+    return { mode: 'damaged', infoBlock: null, problem: error.message };
   }
+}
+
+/** By the first bytes of the data. */
+function contentsOf(path: string, start: number, size: number): string {
+  const head = readAt(path, start, HEAD);
   if (head.readUInt16LE(1080) === 0xef53) return 'an ext2, ext3 or ext4 file system';
   const volume = volumeState(head, size);
   if (volume !== 'none') return `a volume of pkslab demo${volume === 'sound' ? '' : `; ${volume}`}`;
@@ -89,105 +116,14 @@ function contentsOf(path: string, size: number): string {
   return head.every((byte) => byte === 0) ? 'zeroes at the start' : 'something else';
 }
 
-const checkSpec = {
-  name: 'pmem check',
-  summary: `Attaches an image read-only, reads all of it through the driver with protection on, and compares that with
-the file; of a volume of pkslab demo the superblock is looked at too. Nothing is changed.`,
-  positionals: [image],
-  options: { json },
-  notes: [
-    'Exit status: 0 if every page can be read and is the same, and no superblock is damaged; 1 if not; 130 after Ctrl-C.',
-  ],
-} as const satisfies CommandSpec;
-
-interface CheckResult {
-  readonly image: string;
-  readonly pages: number;
-  readonly unreadable: number;
-  readonly different: number;
-  /** Of a volume of the demo: `sound`, or what is wrong with it; else `none`. */
-  readonly volume: string;
-}
-
-/** `pkslab pmem check IMAGE` */
-export const check: Command = (args, io) =>
-  runCommand(checkSpec, args, io, async ({ options, positionals }) => {
-    const [path = ''] = positionals;
-    const result = await interruptibleCheck(path, io);
-    if (result === null) {
-      io.stderr('interrupted: not all was checked\n');
-      return 130;
-    }
-    const { pages, unreadable, different, volume } = result;
-    const sound = volume === 'sound' || volume === 'none';
-    const ok = unreadable === 0 && different === 0 && sound;
-    if (options.json) io.stdout(`${JSON.stringify({ ok, ...result }, null, 2)}\n`);
-    else {
-      const verdict =
-        unreadable + different === 0
-          ? 'as they should be'
-          : `${unreadable} unreadable, ${different} different`;
-      io.stdout(`${path}: ${pages} pages read through the protected path: ${verdict}\n`);
-      if (!sound) io.stdout(`${path}: a volume of pkslab demo; ${volume}\n`);
-    }
-    return ok ? 0 : 1;
-  });
-
-/** Null after SIGINT or SIGTERM. A second one is not needed: the next block is the end. */
-async function interruptibleCheck(path: string, io: Io): Promise<CheckResult | null> {
-  const interrupt = onInterrupt(() => {});
-  const progress = new Progress(io);
+/** Bytes of a file, zero past its end: no lock is taken for that. */
+function readAt(path: string, offset: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  const fd = openSync(path, 'r');
   try {
-    return await checkImage(path, async (done, size) => {
-      progress.show(() => {
-        const percent = Math.floor((100 * done) / size);
-        return `${path}: ${Math.floor(done / MIB)} of ${Math.ceil(size / MIB)} MiB checked, ${percent} %`;
-      });
-      await setImmediate();
-      return !interrupt.requested;
-    });
+    readSync(fd, bytes, 0, length, offset);
   } finally {
-    progress.end();
-    interrupt.dispose();
+    closeSync(fd);
   }
-}
-
-/** @param goOn is told how many bytes are done, and says whether to go on */
-async function checkImage(
-  path: string,
-  goOn: (done: number, size: number) => Promise<boolean>,
-): Promise<CheckResult | null> {
-  const media = openFileMedia(path, { readOnly: true });
-  try {
-    const { kernel, devices } = bootStack({ pmem: [{ media, readOnly: true }] });
-    const [device] = devices;
-    if (device === undefined) throw new Error('no device was attached');
-    kernel.machine.memory.residentLimit = residentChunksFor(defaultPmemLimit());
-    const ours = Buffer.alloc(BLOCK);
-    const theirs = Buffer.alloc(BLOCK);
-    let unreadable = 0;
-    let different = 0;
-    let volume = 'none';
-    for (let at = 0; at < media.size; at += BLOCK) {
-      if (!(await goOn(at, media.size))) return null;
-      const length = Math.min(BLOCK, media.size - at);
-      media.read(at, theirs.subarray(0, length));
-      const status = kernel.call(() => device.read(at, ours, length));
-      if (at === 0) volume = volumeState(theirs, media.size);
-      if (status !== 0) unreadable += length / PAGE;
-      else different += differentPages(ours, theirs, length);
-    }
-    kernel.call(() => device.detach());
-    return { image: path, pages: media.size / PAGE, unreadable, different, volume };
-  } finally {
-    media.close();
-  }
-}
-
-function differentPages(a: Buffer, b: Buffer, length: number): number {
-  let count = 0;
-  for (let at = 0; at < length; at += PAGE) {
-    if (a.compare(b, at, at + PAGE, at, at + PAGE) !== 0) count++;
-  }
-  return count;
+  return bytes;
 }

@@ -2,9 +2,10 @@
 // pkslab pmem serve: an image over NBD, with the buggy driver beside it if asked for.
 
 import { type RevisionName, revisionNames } from '@pkslab/kernel';
-import { type PmemDevice, residentChunksFor } from '@pkslab/pmem';
+import { type Media, openNamespace, type PmemDevice, residentChunksFor } from '@pkslab/pmem';
 import {
   defaultPmemLimit,
+  MediaError,
   type NbdServerOptions,
   openFileMedia,
   PmemExport,
@@ -81,17 +82,21 @@ export const serve: Command = (args, io) =>
     const [image = ''] = positionals;
     const media = openFileMedia(image, { readOnly: options['read-only'] });
     try {
-      return await serveMedia(media, options, io);
+      const { mode, data } = openNamespace(media);
+      if (mode === 'devdax') {
+        throw new MediaError(
+          'mode',
+          image,
+          'is a devdax namespace, which has no block device; serve a raw or fsdax one',
+        );
+      }
+      return await serveMedia(data, options, io);
     } finally {
       media.close();
     }
   });
 
-async function serveMedia(
-  media: ReturnType<typeof openFileMedia>,
-  options: Options,
-  io: Io,
-): Promise<number> {
+async function serveMedia(media: Media, options: Options, io: Io): Promise<number> {
   const stack = bootStack({
     cpus: 2,
     revision: options.revision as RevisionName,

@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { totalmem } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { INFO_BLOCK_OFFSET } from '../info-block.ts';
 import type { Media } from '../media.ts';
 import { type ImageLock, lockImage } from './image-lock.ts';
 import { hostCode, MediaError } from './media-error.ts';
@@ -136,13 +137,15 @@ export function openFileMedia(path: string, options: FileMediaOptions = {}): Fil
 /**
  * Makes a new image, all zero and sparse: it takes disk space only where something is written.
  *
- * @throws {MediaError} `exists`, `size`, `missing` (the folder), or `host`.
+ * @param infoBlock what is to stand at {@link INFO_BLOCK_OFFSET}: see `encodeInfoBlock`. A crash while the image is
+ * made leaves no file of its full size without it.
+ * @throws {MediaError} `exists`, `size`, `missing` (the folder), or `host`; there is no new file then.
  */
-export function createImage(path: string, size: number): void {
+export function createImage(path: string, size: number, infoBlock?: Uint8Array): void {
   checkSize(path, size, 'size');
   const real = realPath(path);
   if (exists(real)) throw alreadyThere(path);
-  makeFile(path, real, size);
+  makeFile(path, real, size, infoBlock);
 }
 
 /** Half of the host's memory, in bytes: how much of pmem stays in memory unless the user says otherwise. */
@@ -153,9 +156,15 @@ export function defaultPmemLimit(): number {
   return Math.floor(memory / 2);
 }
 
-function makeFile(path: string, real: string, size: number): void {
+function makeFile(path: string, real: string, size: number, infoBlock?: Uint8Array): void {
   const fd = openHost(path, real, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL);
   try {
+    // As long as the file is shorter than the block says, the block is of no use to anybody.
+    if (infoBlock !== undefined) {
+      const written = writeSync(fd, infoBlock, 0, infoBlock.length, INFO_BLOCK_OFFSET);
+      if (written < infoBlock.length) throw new Error('the disk is full');
+      fsyncSync(fd);
+    }
     ftruncateSync(fd, size);
     fsyncSync(fd);
   } catch (error) {

@@ -9,6 +9,7 @@ import { EBUSY, EEXIST, EINVAL, EIO, ENOENT, EROFS, KernelError } from '@pkslab/
  * - `readOnly` — it may not be written to.
  * - `size` — its size is not a positive multiple of 4096 bytes.
  * - `notAFile` — it is a folder, a device or something else.
+ * - `mode` — it is a namespace of another kind.
  * - `inUse` — another process, or this one, has it open.
  * - `closed` — it was used after `close`.
  * - `host` — the host failed: `cause` says how.
@@ -19,6 +20,7 @@ export type MediaErrorCode =
   | 'readOnly'
   | 'size'
   | 'notAFile'
+  | 'mode'
   | 'inUse'
   | 'closed'
   | 'host';
@@ -29,6 +31,7 @@ const ERRNO: Readonly<Record<MediaErrorCode, number>> = {
   readOnly: EROFS,
   size: EINVAL,
   notAFile: EINVAL,
+  mode: EINVAL,
   inUse: EBUSY,
   closed: EIO,
   host: EIO,
