@@ -36,8 +36,8 @@ export class Chunk {
   /** Lines written back by `clwb` and not yet fenced: a bit a line; persistent ranges only. */
   readonly pending: Int32Array | null;
   pendingLines = 0;
-  /** No line before this one is written back and not yet fenced. */
-  pendingFrom: number = LINES_PER_CHUNK;
+  /** Which words of `pending` are not 0: a bit a word, so that a fence need not look at all of them. */
+  readonly pendingWords: Int32Array = new Int32Array(WORDS_PER_CHUNK / 32);
 
   /** @param spare a chunk of a persistent range that is not used any more, to take its memory over */
   constructor(region: Region | null, index: number, spare?: Chunk) {
@@ -78,16 +78,23 @@ export function linesOfWord(word: number, first: number, last: number): number {
   return word === last >>> 5 ? from & (-1 >>> (31 - (last & 31))) : from;
 }
 
-/** The first line from `line` on whose bit is set, or is not; at most the number of lines. */
-export function nextLine(bits: Int32Array, line: number, set: boolean): number {
-  const flip = set ? 0 : -1;
+/** The first line from `line` on whose bit is not set; at most the number of lines. */
+export function nextClear(bits: Int32Array, line: number): number {
   let word = line >>> 5;
-  let rest = ((bits[word] as number) ^ flip) & (-1 << (line & 31));
+  let rest = ~(bits[word] as number) & (-1 << (line & 31));
   while (rest === 0) {
     if (++word === WORDS_PER_CHUNK) return LINES_PER_CHUNK;
-    rest = (bits[word] as number) ^ flip;
+    rest = ~(bits[word] as number);
   }
   return word * 32 + lowestBit(rest);
+}
+
+/** The first line whose bit is set in `pending`; there is one. */
+export function firstPending({ pending, pendingWords }: Chunk): number {
+  let at = 0;
+  while (pendingWords[at] === 0) at++;
+  const word = at * 32 + lowestBit(pendingWords[at] as number);
+  return word * 32 + lowestBit(pending?.[word] as number);
 }
 
 /** A line's bit. */
@@ -100,6 +107,10 @@ export function setBit(bitmap: Int32Array | null, line: number): number {
   if (bitmap === null) return 0;
   bitmap[line >>> 5] = (bitmap[line >>> 5] as number) | (1 << (line & 31));
   return 1;
+}
+
+export function clearBit(bitmap: Int32Array, line: number): void {
+  bitmap[line >>> 5] = (bitmap[line >>> 5] as number) & ~(1 << (line & 31));
 }
 
 /** Number of the lowest bit of a word that is set. */

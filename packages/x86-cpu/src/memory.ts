@@ -5,12 +5,14 @@ import {
   type Backing,
   CHUNK_SIZE,
   Chunk,
+  clearBit,
   countBits,
+  firstPending,
   LINE_SIZE,
-  LINES_PER_CHUNK,
   linesOfWord,
-  nextLine,
+  nextClear,
   Region,
+  setBit,
 } from './chunk.ts';
 import { type Spill, spill, unspill } from './spill.ts';
 
@@ -225,8 +227,8 @@ export class PhysicalMemory {
       chunk.dirtyLines -= countBits(taken);
       chunk.pendingLines += countBits(taken & ~(pending[word] as number));
       pending[word] = (pending[word] as number) | taken;
+      setBit(chunk.pendingWords, word);
     }
-    if (first < chunk.pendingFrom) chunk.pendingFrom = first;
     if (!listed && chunk.pendingLines > 0) region.pendingChunks.push(chunk.index);
   }
 
@@ -249,17 +251,17 @@ export class PhysicalMemory {
     const pending = chunk.pending;
     if (pending === null) return;
     const offset = chunk.index * CHUNK_SIZE - region.base;
-    for (let line = chunk.pendingFrom; chunk.pendingLines > 0; ) {
-      const first = nextLine(pending, line, true);
-      const end = nextLine(pending, first, false);
+    while (chunk.pendingLines > 0) {
+      const first = firstPending(chunk);
+      const end = nextClear(pending, first);
       const bytes = chunk.bytes.subarray(first * LINE_SIZE, end * LINE_SIZE);
       region.backing.write(offset + first * LINE_SIZE, bytes);
       for (let word = first >>> 5; word <= (end - 1) >>> 5; word++) {
-        pending[word] = (pending[word] as number) & ~linesOfWord(word, first, end - 1);
+        const left = (pending[word] as number) & ~linesOfWord(word, first, end - 1);
+        pending[word] = left;
+        if (left === 0) clearBit(chunk.pendingWords, word);
       }
       chunk.pendingLines -= end - first;
-      line = end;
     }
-    chunk.pendingFrom = LINES_PER_CHUNK;
   }
 }

@@ -50,7 +50,9 @@ export function unspill(chunk: Chunk, { lines, states, bytes }: Spill): void {
     chunk.bytes.set(bytes.subarray(i * LINE_SIZE, (i + 1) * LINE_SIZE), line * LINE_SIZE);
     const state = states[i] as number;
     if ((state & 1) !== 0) chunk.dirtyLines += setBit(chunk.dirty, line);
-    if ((state & 2) !== 0) chunk.pendingLines += setBit(chunk.pending, line);
-    chunk.pendingFrom = 0;
+    if ((state & 2) !== 0) {
+      chunk.pendingLines += setBit(chunk.pending, line);
+      setBit(chunk.pendingWords, line >>> 5);
+    }
   }
 }

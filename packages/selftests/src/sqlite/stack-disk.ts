@@ -65,7 +65,7 @@ export class StackDisk implements Disk {
     return 0;
   }
 
-  /** The first line by kmap, nested in dax_read_lock, and the rest by the address that dax gave. */
+  /** The first line of a longer read by kmap, nested in dax_read_lock, and the rest by the address that dax gave. */
   #copyDirect(offset: number, into: Uint8Array): number {
     const { dax, kmap, kernel } = this.#stack;
     const within = offset % PAGE_SIZE;
@@ -73,10 +73,13 @@ export class StackDisk implements Disk {
     const found = dax.directAccess(this.#device.dax, Math.floor(offset / PAGE_SIZE), pages);
     if (typeof found === 'number') return found;
     if (found.pages < pages) return -EIO;
-    const head = Math.min(into.length, LINE_SIZE, PAGE_SIZE - within);
-    const page = kmap.kmap(found.pfn);
-    kernel.machine.copyOut(page + within, into, 0, head);
-    kmap.kunmap(found.pfn);
+    let head = 0;
+    if (into.length > LINE_SIZE) {
+      head = Math.min(LINE_SIZE, PAGE_SIZE - within);
+      const page = kmap.kmap(found.pfn);
+      kernel.machine.copyOut(page + within, into, 0, head);
+      kmap.kunmap(found.pfn);
+    }
     const rest = into.length - head;
     if (rest > 0) kernel.machine.copyOut(found.address + within + head, into, head, rest);
     return 0;
