@@ -40,27 +40,24 @@ export class IovIter {
     return this.#end - this.#done;
   }
 
-  /** copy_to_iter: bytes copied from `address`; fewer than asked where a page was refused. */
+  /** _copy_to_iter_mcsafe: bytes copied from `address`; fewer than asked where a page was refused. */
   copyTo(machine: Machine, address: number, bytes: number): number {
-    const length = Math.min(bytes, this.remaining);
-    if (length === 0) return 0;
-    const refused =
+    return this.#advance(address, bytes, (from, at, length) =>
       this.#buffer === null
-        ? machine.copy(this.#address + this.#done, address, length, true)
-        : machine.copyOut(address, this.#buffer, this.#done, length, EXTABLE | FAULTABLE);
-    return this.#advance(refused, length);
+        ? machine.copy(this.#address + at, from, length, true)
+        : machine.copyOut(from, this.#buffer, at, length, EXTABLE | FAULTABLE),
+    );
   }
 
   /** copy_from_iter_flushcache: as non-temporal stores do, the lines are on their way to the media. */
   copyFromFlushcache(machine: Machine, address: number, bytes: number): number {
-    const length = Math.min(bytes, this.remaining);
-    if (length === 0) return 0;
-    const refused =
+    const copied = this.#advance(address, bytes, (to, at, length) =>
       this.#buffer === null
-        ? machine.copy(address, this.#address + this.#done, length, true)
-        : machine.copyIn(address, this.#buffer, this.#done, length, EXTABLE | FAULTABLE);
-    if (!refused) machine.clwb(address, length);
-    return this.#advance(refused, length);
+        ? machine.copy(to, this.#address + at, length, true)
+        : machine.copyIn(to, this.#buffer, at, length, EXTABLE | FAULTABLE),
+    );
+    if (copied > 0) machine.clwb(address, copied);
+    return copied;
   }
 
   /** iov_iter_zero: zeroes for what a file has not; `zeroPage` is the address of a page of them. */
@@ -74,9 +71,27 @@ export class IovIter {
     return done;
   }
 
-  #advance(refused: boolean, length: number): number {
-    if (refused) return 0;
-    this.#done += length;
-    return length;
+  /**
+   * Copies in one operation; where that was refused, page by page up to the one that is.
+   *
+   * @param copy from or to an address of the device, at a place of the segment; whether it was refused
+   */
+  #advance(
+    address: number,
+    bytes: number,
+    copy: (address: number, at: number, length: number) => boolean,
+  ): number {
+    const length = Math.min(bytes, this.remaining);
+    if (length === 0) return 0;
+    let done = copy(address, this.#done, length) ? 0 : length;
+    const first = PAGE_SIZE - (address & (PAGE_SIZE - 1));
+    if (done === 0 && length > first) {
+      for (let part = first; done < length; part = Math.min(PAGE_SIZE, length - done)) {
+        if (copy(address + done, this.#done + done, part)) break;
+        done += part;
+      }
+    }
+    this.#done += done;
+    return done;
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, it } from 'vitest';
 import { IovIter } from '../src/index.ts';
-import { locked, ramPage, rig } from './support.ts';
+import { locked, PAGES, ramPage, rig } from './support.ts';
 
 describe('IovIter', () => {
   it('walks through a part of a user buffer', () => {
@@ -39,6 +39,30 @@ describe('IovIter', () => {
     const copied = it.kernel.call(() => iter.copyTo(it.kernel.machine, it.pagemap.address, 8));
     expect([copied, iter.remaining]).toEqual([0, 8]);
   });
+
+  it.each(['user', 'kernel'] as const)(
+    'copies the pages before the one that is refused, as memcpy_mcsafe does: %s memory',
+    (kind) => {
+      const it = rig();
+      const { machine, mm } = it.kernel;
+      const end = it.pagemap.address + PAGES * 4096;
+      const room = 3 * 4096;
+      const memory = it.kernel.call(() => mm.vmalloc(room, { key: 0, writable: true }));
+      const buffer = new Uint8Array(room).fill(5);
+      const iter = (): IovIter =>
+        kind === 'user' ? IovIter.user(buffer) : IovIter.kernel(memory, room);
+      const results = locked(it, () => {
+        machine.fill(memory, 5, room);
+        const writing = iter();
+        const written = writing.copyFromFlushcache(machine, end - 5000, room);
+        machine.sfence();
+        return [written, writing.remaining, iter().copyTo(machine, end - 5000, room)];
+      });
+      expect(results).toEqual([5000, room - 5000, 5000]);
+      // And what was written is on its way to the media.
+      expect(it.written).toEqual([[PAGES * 4096 - 5056, 5056]]);
+    },
+  );
 
   it('puts what it writes on its way to the media', () => {
     const it = rig();
