@@ -27,7 +27,7 @@ export class UserPkeys {
   /**
    * setup_pku: CR4.PKE, and init_pkru_value (all keys but 0 without access) in PKRU.
    *
-   * The simulated kernel runs no user code and does not call it at boot; call it in a scenario of user pages.
+   * The simulated kernel does not call it at boot; call it in a scenario of user pages.
    */
   setup(): void {
     if (!this.#present) return;
