@@ -92,6 +92,7 @@ const HIDDEN_CLASSES: ReadonlySet<string> = new Set([
   'Srcu',
   'StaticKey',
   'Tasks',
+  'TaskStacks',
   'WordColumn',
 ]);
 

@@ -32,7 +32,7 @@ import {
 /** What a recorder needs of whoever runs the CPUs. */
 export interface RecordedCpus {
   /** Offers a boundary to the source of events, if there is one; whether there is. */
-  askSource(kind: number, a: number, b: number, c: number): boolean;
+  askSource(kind: number, a: number, b: number, c: number, d: number): boolean;
   /** Runs others until an operation that waits can go on. */
   waitUntilExecutable(kind: number, a: number, b: number, c: number): void;
 }
@@ -65,19 +65,24 @@ export class Recorder implements OperationHook {
       if (entry.event === null) return this.#replay(thread, entry, kind, a, b, d);
       if (this.#resume(thread, entry) === Outcome.fixup) return this.#record(kind, a, FIXED_UP);
     }
-    if ((kind & KIND_MASK) >= Op.boundary) {
-      if (--this.budget < 0) throw new Pause('budget');
-      if (this.#offerBoundary(kind, a, b, c)) return this.#record(kind, a, FIXED_UP);
+    let result = FAULTED;
+    while (result === FAULTED) {
+      // An operation that faulted begins anew: events come before it as before any other.
+      if ((kind & KIND_MASK) >= Op.boundary) {
+        if (--this.budget < 0) throw new Pause('budget');
+        if (this.#offerBoundary(kind, a, b, c, d)) return this.#record(kind, a, FIXED_UP);
+      }
+      result = this.#execute(kind, a, b, c, d);
     }
-    return this.#execute(kind, a, b, c, d);
+    return result;
   }
 
   /** Whether an event at this boundary took the operation's exception-table entry. */
-  #offerBoundary(kind: number, a: number, b: number, c: number): boolean {
+  #offerBoundary(kind: number, a: number, b: number, c: number, d: number): boolean {
     const outer = this.fixedUp;
     this.fixedUp = false;
     // A source of events decides when a pending interrupt arrives; without one it arrives at once.
-    if (!this.#cpus.askSource(kind, a, b, c)) this.deliverPending();
+    if (!this.#cpus.askSource(kind, a, b, c, d)) this.deliverPending();
     const { fixedUp } = this;
     this.fixedUp = outer;
     return fixedUp;
@@ -140,21 +145,20 @@ export class Recorder implements OperationHook {
     return Outcome.retry;
   }
 
+  /** Performs an operation; `FAULTED` where its fault's handler wants it to be tried again. */
   #execute(kind: number, a: number, b: number, c: number, d: number): number {
     const machine = this.#machine;
     const op = kind & KIND_MASK;
     if (op === Op.switchStack) this.#leave(kind, a, b);
     if (op === Op.halt && !this.#haltEnds()) throw new Pause('halted');
     if (!machine.canExecute(op, a, b, c)) this.#cpus.waitUntilExecutable(kind, a, b, c);
-    for (;;) {
-      const result = machine.execute(kind, a, b, c, d);
-      if (result !== FAULTED) {
-        const bytes = op === Op.copyOut ? machine.buffers[b]?.slice(d, d + c) : undefined;
-        return this.#record(kind, a, result, bytes);
-      }
-      if (this.#fault((kind & EXTABLE) !== 0) === Outcome.fixup)
-        return this.#record(kind, a, FIXED_UP);
+    const result = machine.execute(kind, a, b, c, d);
+    if (result !== FAULTED) {
+      const bytes = op === Op.copyOut ? machine.buffers[b]?.slice(d, d + c) : undefined;
+      return this.#record(kind, a, result, bytes);
     }
+    const outcome = this.#fault((kind & EXTABLE) !== 0);
+    return outcome === Outcome.fixup ? this.#record(kind, a, FIXED_UP) : FAULTED;
   }
 
   /** A halted CPU takes its pending interrupts whoever is attached: they are what a halt waits for. */
