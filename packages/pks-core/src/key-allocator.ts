@@ -8,10 +8,10 @@ import type { Keys } from './keys.ts';
 import { PKEY_DISABLE_ACCESS, PKS_KERN_DEFAULT_KEY, PKS_NUM_KEYS } from './pkr.ts';
 import type { Pkrs } from './pkrs.ts';
 
-/** pks_key_users: the owner's name, as a number of the name table plus 1; 0 is NULL. */
+/** pks_key_users: the owner's name, as its number in the name table; 0 is NULL. */
 const keyUsersField: FieldDefinition = {
   name: 'pks_key_users',
-  type: 'u16',
+  type: 'u32',
   initial: 0,
   per: 'object',
   count: PKS_NUM_KEYS,
@@ -23,7 +23,7 @@ export class KeyAllocator implements Keys {
   readonly #pkrs: Pkrs;
   readonly #map: KeyMap;
   readonly #users: Column;
-  readonly #names: string[] = ['kernel'];
+  readonly #names = new Map<number, string>();
   readonly #kept = new Set<number>();
   readonly #checked: boolean;
   readonly #everywhere: boolean;
@@ -41,7 +41,7 @@ export class KeyAllocator implements Keys {
     this.#checked = kernel.choice('freePolicy') === 'checked';
     this.#everywhere = kernel.choice('freeScope') === 'everywhere';
     this.#noPks = kernel.choice('noPksErrno') === 'EOPNOTSUPP' ? -EOPNOTSUPP : -EINVAL;
-    this.#users.values[PKS_KERN_DEFAULT_KEY] = 1;
+    this.#users.values[PKS_KERN_DEFAULT_KEY] = this.#nameNumber('kernel');
     kernel.initcall('late', () => {
       if (!kernel.machine.features.pks) return;
       kernel.debugfs.createFile('x86/pks_keys_allocated', {
@@ -132,7 +132,7 @@ export class KeyAllocator implements Keys {
 
   #complaint(pkey: number, pkeyUser: string | undefined): string | null {
     if (!this.isAllocated(pkey)) return 'which is not allocated';
-    const owner = this.#names[this.#users.get(pkey) - 1];
+    const owner = this.#names.get(this.#users.get(pkey));
     if (this.#kept.has(pkey)) return `which ${owner} never gives back`;
     if (pkeyUser !== undefined && pkeyUser !== owner) {
       return `which belongs to ${owner}, not to ${pkeyUser}`;
@@ -147,14 +147,19 @@ export class KeyAllocator implements Keys {
     let text = '';
     for (let key = 0; key < PKS_NUM_KEYS; key++) {
       if (((map >>> key) & 1) === 0) continue;
-      text += `${key}: ${this.#names[this.#users.get(key) - 1] ?? '(null)'}\n`;
+      text += `${key}: ${this.#names.get(this.#users.get(key)) ?? '(null)'}\n`;
     }
     this.#map.unlock();
     return text;
   }
 
+  /** A name's number: by the name alone (FNV-1a), so that it is the same whoever comes first. */
   #nameNumber(name: string): number {
-    const known = this.#names.indexOf(name);
-    return known >= 0 ? known + 1 : this.#names.push(name);
+    let number = 0x811c_9dc5;
+    for (const letter of name) {
+      number = Math.imul(number ^ (letter.codePointAt(0) as number), 0x0100_0193) >>> 0;
+    }
+    this.#names.set(number, name);
+    return number;
   }
 }
