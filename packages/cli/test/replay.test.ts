@@ -157,3 +157,25 @@ describe('pkslab replay', () => {
     expect((await pkslab('replay', file, '--step', '--json')).err).toContain('--step is for text');
   });
 });
+
+describe('--engine live', () => {
+  it('replays a trace on the code itself, and says that both engines did the same', async () => {
+    const { file } = await savedTrace();
+    const { status, out } = await pkslab('replay', file, '--engine', 'live');
+    expect(status).toBe(1);
+    expect(out).toContain(
+      'violated: I3 (as in the trace)\nthe live engine did the same at each step',
+    );
+    const json = await pkslab('replay', file, '--engine', 'live', '--json');
+    expect(JSON.parse(json.out)).toMatchObject({ engine: 'live', outcome: 'violated' });
+  });
+
+  it('walks random schedules on both engines, and refuses a search', async () => {
+    const walk = ['--strategy', 'random', '--schedules', '5', '--engine', 'live'];
+    const walked = await pkslab('explore', 'irq-in-section', ...walk, '--json');
+    expect(JSON.parse(walked.out)).toMatchObject([{ engine: 'live', executions: 5 }]);
+    const { status, err } = await pkslab('explore', 'irq-in-section', '--engine', 'live');
+    expect(status).toBe(2);
+    expect(err).toContain('the live engine runs single schedules');
+  });
+});

@@ -5,6 +5,7 @@ import { type RevisionName, type RevisionRequest, revisionNames } from '@pkslab/
 import { type Budget, type WholeBudget, wholeBudget } from './budget.ts';
 import { Conflicts } from './conflict.ts';
 import { Coverage, type UndeliveredPair } from './coverage.ts';
+import type { Engine } from './director.ts';
 import {
   type ExplainedViolation,
   type Explanation,
@@ -12,6 +13,7 @@ import {
   explanationText,
 } from './explanation.ts';
 import { ExploreError } from './explore-error.ts';
+import { runnerOf } from './live.ts';
 import type { Recording } from './recording.ts';
 import type { SavedTrace } from './saved-trace.ts';
 import { type Deliver, onCpus, type Scenario, type Setup } from './scenario.ts';
@@ -69,6 +71,7 @@ export interface Exploration {
   readonly states: number;
   readonly seconds: number;
   readonly strategy: Strategy;
+  readonly engine: Engine;
   readonly deliver: Deliver;
   /** The stated space. */
   readonly bound: WholeBudget & {
@@ -100,10 +103,12 @@ export interface Exploration {
  * `holds` is said only of a finished space; a violation is minimal in its number of events.
  *
  * @throws {KernelError} EINVAL for an unknown revision, repair or choice.
- * @throws {ExploreError} for a number of CPUs that the scenario does not have, or a power failure without a recovery.
+ * @throws {ExploreError} for a number of CPUs that the scenario does not have, a power failure without a recovery, a
+ * strategy that the live engine cannot do, and where the engines disagree.
  */
 export function explore(wanted: Scenario, options: ExploreOptions = {}): Exploration {
   const scenario = onCpus(wanted, options.cpus);
+  refuseSearch(options);
   const request = requestOf(options);
   const budget: Budget = { ...scenario.budget, ...options.budget };
   const seconds = stopwatch(options);
@@ -115,11 +120,13 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
   if (deliver === 'conflict') system.enabled.conflicts = new Conflicts(setup.kernel, system.tries);
   const coverage = new Coverage(system);
   const limits = limitsOf(options, seconds);
-  const result = runStrategy(system, setup.invariants, budget, limits, coverage, options);
+  const { strategy = 'exhaustive', engine = 'memoised' } = options;
+  const run = runnerOf(engine, scenario, request, system);
+  const { invariants } = setup;
+  const result = runStrategy({ system, invariants, budget, limits, coverage, run }, options);
   // What the search believes of the code is learnt from few runs of it.
   if (result.verdict === 'holds') system.tries.verify();
   const cpus = machine.cpus.length;
-  const { strategy = 'exhaustive' } = options;
   const { maxStates } = limits;
   system.release();
   const elapsed = seconds();
@@ -138,6 +145,7 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
     states: result.states,
     seconds: elapsed,
     strategy,
+    engine,
     deliver,
     bound: { ...wholeBudget(budget, cpus), cpus, maxStates },
     reduced: result.reduced,
@@ -196,6 +204,14 @@ function violationOf({ recording, saved, explanation }: ExplainedViolation): Vio
     recording,
     saved,
   };
+}
+
+/** The live engine cannot go back to a state that it left. */
+function refuseSearch({ engine, strategy = 'exhaustive' }: ExploreOptions): void {
+  if (engine !== 'live' || strategy === 'random' || strategy === 'pct') return;
+  throw new ExploreError(
+    `the live engine runs single schedules, so it cannot do ${strategy}: search by random or pct, or replay a trace`,
+  );
 }
 
 function refuseCrashes({ name }: Scenario, setup: Setup, budget: Budget): void {

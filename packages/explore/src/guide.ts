@@ -3,6 +3,7 @@
 
 import type { Action } from './actions.ts';
 import { type Budget, totalEvents } from './budget.ts';
+import { type Director, direct } from './director.ts';
 import { operationName } from './operation-text.ts';
 import type { System } from './system.ts';
 
@@ -35,7 +36,7 @@ export interface Guide {
 }
 
 /** Steps after which a guided run counts as lost. */
-const MAX_STEPS = 100_000;
+export const MAX_STEPS = 100_000;
 
 /** Steps that a schedule like one of so many may take: a run that goes round for ever is soon given up. */
 export function patience(steps: number): number {
@@ -158,15 +159,17 @@ export class GuidedRun {
   }
 
   /** Makes every step that is left, `most` of them. */
-  toEnd(most: number = MAX_STEPS): GuidedEnd {
+  toEnd(most: number = MAX_STEPS, run: (director: Director) => void = direct): GuidedEnd {
+    let steps = 0;
+    run({
+      next: () => (this.isViolated || steps === most ? null : this.next()),
+      perform: (action) => {
+        steps++;
+        this.perform(action);
+      },
+    });
     if (this.isViolated) return 'violated';
-    for (let step = 0; step < most; step++) {
-      const action = this.next();
-      if (action === null) return this.end();
-      this.perform(action);
-      if (this.isViolated) return 'violated';
-    }
-    return 'diverged';
+    return steps === most ? 'diverged' : this.end();
   }
 
   /** What the end of a run comes to, once there is no next step. */

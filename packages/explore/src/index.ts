@@ -16,6 +16,7 @@ export {
 export type { Violation } from './checker.ts';
 export { type ChromeTrace, chromeTrace, type TraceEvent } from './chrome-trace.ts';
 export { Coverage, type UndeliveredPair } from './coverage.ts';
+export { ENGINES, type Engine } from './director.ts';
 export { ExhaustiveSearch, type SearchOptions } from './exhaustive.ts';
 export type { CellHistory, Explanation } from './explanation.ts';
 export { explanationText } from './explanation.ts';

@@ -11,8 +11,17 @@ interface Created {
   readonly code: TaskCode;
 }
 
-/** A point between two operations of a routine. */
-export interface Node {
+/** What the kernel's code asks the machine for. */
+export interface Operation {
+  kind: number;
+  a: number;
+  b: number;
+  c: number;
+  d: number;
+}
+
+/** A point between two operations of a routine: `kind` is the next operation, or `END` or `PANIC`. */
+export interface Node extends Operation {
   readonly id: number;
   readonly routine: Routine;
   readonly parent: Node | null;
@@ -24,12 +33,6 @@ export interface Node {
   /** Marked windows that are open here, a bit each; grants are counted in `grants`. */
   readonly windows: number;
   readonly grants: number;
-  /** The next operation, or `END` or `PANIC`. */
-  kind: number;
-  a: number;
-  b: number;
-  c: number;
-  d: number;
   /** For `END`: what the routine returned. For `PANIC`: nothing. */
   returned: number;
   panic: string;
@@ -60,6 +63,15 @@ export interface Routine {
 /** An operation in words, for reports. */
 export function operationText(kind: number, a: number, b: number, c: number): string {
   return `${opNames[kind & KIND_MASK] ?? kind}(${a}, ${b}, ${c})`;
+}
+
+/** Whether a node's operation is this one. */
+export function isOperation(node: Node, operation: Operation): boolean {
+  const { kind, a, b, c, d } = operation;
+  const op = kind & KIND_MASK;
+  // A host buffer has another handle in each run.
+  const sameB = node.b === b || op === Op.copyIn || op === Op.copyOut;
+  return node.kind === kind && node.a === a && sameB && node.c === c && node.d === d;
 }
 
 /** How a routine got from one node to the next. */

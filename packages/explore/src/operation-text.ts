@@ -48,7 +48,7 @@ export function describeOperation(system: System, node: Node, value: number): st
 }
 
 /** What an operation does, without its values: the same wherever it stands. */
-export function operationName(machine: Machine, { kind, a }: Node): string {
+export function operationName(machine: Machine, { kind, a }: Pick<Node, 'kind' | 'a'>): string {
   const op = kind & KIND_MASK;
   const name = opNames[op] ?? `operation ${op}`;
   if (isCellOperation(op)) return `${name} ${(machine.columns[a] as Column).field.name}`;

@@ -4,7 +4,9 @@
 import type { Choices, RevisionName, RevisionRequest } from '@pkslab/kernel';
 import type { Action } from './actions.ts';
 import type { Violation } from './checker.ts';
-import { GuidedRun, type GuidePoint, openBudget } from './guide.ts';
+import type { Engine } from './director.ts';
+import { GuidedRun, type GuidePoint, MAX_STEPS, openBudget } from './guide.ts';
+import { runnerOf } from './live.ts';
 import { Recorder, type Recording } from './recording.ts';
 import type { SavedTrace } from './saved-trace.ts';
 import { onCpus, type Scenario } from './scenario.ts';
@@ -16,11 +18,14 @@ export interface ReplayOptions {
   readonly repairs?: readonly string[];
   readonly sabotages?: readonly string[];
   readonly with?: Choices;
+  /** Default `memoised`. */
+  readonly engine?: Engine;
 }
 
 /** What became of a saved trace. */
 export interface Replay extends RevisionRequest {
   readonly scenario: string;
+  readonly engine: Engine;
   /** `ended`: its events came and broke nothing. `diverged`: one of them found no place. */
   readonly outcome: 'violated' | 'ended' | 'diverged';
   readonly violation: Violation | null;
@@ -34,10 +39,11 @@ export interface Replay extends RevisionRequest {
 /**
  * Runs the events of a saved trace, each where it came: by routine, function, operation and occurrence.
  *
- * Use it after a change of the kernel, or with options, to see whether the same events still do harm.
+ * Use it after a change of the kernel, or with options, to see whether the same events still do harm; with the engine
+ * `live` to follow the kernel's code in a debugger.
  *
  * @throws {KernelError} EINVAL for an unknown repair, sabotage or choice.
- * @throws {ExploreError} for a number of CPUs that the scenario does not have.
+ * @throws {ExploreError} for a number of CPUs that the scenario does not have, and where the engines disagree.
  */
 export function replay(wanted: Scenario, saved: SavedTrace, options: ReplayOptions = {}): Replay {
   const scenario = onCpus(wanted, saved.cpus ?? undefined);
@@ -52,7 +58,8 @@ export function replay(wanted: Scenario, saved: SavedTrace, options: ReplayOptio
   openBudget(system, saved.budget);
   const recorder = new Recorder(system, setup.invariants);
   const run = new GuidedRun(system, saved, recorder);
-  const end = run.toEnd();
+  const { engine = 'memoised' } = options;
+  const end = run.toEnd(MAX_STEPS, runnerOf(engine, scenario, request, system));
   const { violation } = system.checker;
   // What comes too late to be reached is no divergence: the run ended at the violation.
   const missed = violation === null ? (run.missed ?? run.left[0] ?? null) : null;
@@ -60,6 +67,7 @@ export function replay(wanted: Scenario, saved: SavedTrace, options: ReplayOptio
   system.release();
   return {
     scenario: saved.scenario,
+    engine,
     ...request,
     outcome: missed === null ? end : 'diverged',
     violation,

@@ -5,6 +5,7 @@ import type { Action } from './actions.ts';
 import { AmpleSets } from './ample.ts';
 import { type Budget, totalEvents, wholeBudget } from './budget.ts';
 import type { Coverage } from './coverage.ts';
+import type { Director, Engine } from './director.ts';
 import { ExhaustiveSearch } from './exhaustive.ts';
 import type { Invariant } from './invariant.ts';
 import type { Limits, SearchResult } from './search.ts';
@@ -36,6 +37,8 @@ export const STRATEGIES: readonly Strategy[] = [
 export interface StrategyOptions {
   /** Default `exhaustive`. */
   readonly strategy?: Strategy;
+  /** Of `random` and `pct`: `live` runs each schedule on both engines. Default `memoised`. */
+  readonly engine?: Engine;
   /** Of `random` and `pct`: the same seed gives the same schedules. Default 1. */
   readonly seed?: number;
   /** Of `pct`: how many points of a schedule a bug may need. Default 3. */
@@ -58,15 +61,20 @@ export interface StrategyResult extends SearchResult {
   readonly collisionOdds: number;
 }
 
+/** What is searched. */
+export interface Searched {
+  readonly system: System;
+  readonly invariants: readonly Invariant[];
+  readonly budget: Budget;
+  readonly limits: Limits;
+  readonly coverage: Coverage;
+  /** Runs a schedule on the engine of the options. */
+  readonly run: (director: Director) => void;
+}
+
 /** Searches a system by the strategy of the options. */
-export function runStrategy(
-  system: System,
-  invariants: readonly Invariant[],
-  budget: Budget,
-  limits: Limits,
-  coverage: Coverage,
-  options: StrategyOptions,
-): StrategyResult {
+export function runStrategy(searched: Searched, options: StrategyOptions): StrategyResult {
+  const { system, invariants, budget, limits, coverage, run } = searched;
   const { strategy = 'exhaustive', seed = 1, depth = 3, schedules = 10_000 } = options;
   const { machine } = system;
   const total = totalEvents(budget, machine.cpus.length);
@@ -76,7 +84,8 @@ export function runStrategy(
       strategy === 'random'
         ? new RandomWalker(total)
         : new PctWalker(machine.cpus.length, depth, total);
-    return { ...unsure, ...walk(system, budget, walker, { ...limits, schedules, seed }, coverage) };
+    const bounds = { ...limits, schedules, seed };
+    return { ...unsure, ...walk(system, budget, walker, bounds, coverage, run) };
   }
   // A power failure depends on every step that touches persistent memory.
   const crashes = wholeBudget(budget, machine.cpus.length).powerFail > 0;

@@ -29,7 +29,7 @@ import { MAX_DEPTH, Stacks } from './stacks.ts';
 import { Tries } from './trie.ts';
 
 /** Where the user memory lies that a `pageFault` event says is not present. */
-const USER_PAGE = 0x1000;
+export const USER_PAGE = 0x1000;
 
 /** In place of an external interrupt's vector. */
 const NMI = -1;
@@ -47,6 +47,8 @@ export class System {
   onStep: StepObserver | null = null;
   /** What can happen next. */
   readonly enabled: Enabled;
+  /** The steps that took each CPU's first task to its first call: before any schedule. */
+  readonly start: readonly Action[];
   /** What the last power failure led to; null without one. */
   crash: Crash | null = null;
   readonly #persistence: Persistence | null = null;
@@ -76,17 +78,20 @@ export class System {
       this.#persistence = new Persistence(machine, setup.recovery.domain ?? 'adr');
       this.#recoveries = new Recoveries(machine.memory, this.#persistence, setup.recovery);
     }
-    for (const cpu of machine.cpus) this.#start(cpu.index, setup.tasks[cpu.index]);
+    this.start = machine.cpus.flatMap(({ index }) => this.#start(index, setup.tasks[index]));
   }
 
   /** Takes a task onto a CPU: through idle and the switch, up to the start of its first call. */
-  #start(cpu: number, task: number | undefined): void {
+  #start(cpu: number, task: number | undefined): Action[] {
     this.#stacks.stackOf.poke(cpu, cpu);
     this.#push(cpu, this.#stacks.nextRoutine(cpu, true));
-    if (task === undefined) return;
-    while (this.checker.violation === null && !this.#stacks.hasBegun(task)) {
-      this.perform({ cpu, event: null, choice: task });
+    const steps: Action[] = [];
+    while (task !== undefined && this.checker.violation === null && !this.#stacks.hasBegun(task)) {
+      const step = { cpu, event: null, choice: task };
+      steps.push(step);
+      this.perform(step);
     }
+    return steps;
   }
 
   /** The task whose stack a CPU is on. */

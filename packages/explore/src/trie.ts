@@ -6,7 +6,16 @@ import { type Kernel, KernelPanic, type PrintkRing } from '@pkslab/kernel';
 import { KIND_MASK, type Machine, Op, type OperationHook } from '@pkslab/x86-cpu';
 import { hostStack, kernelFunctions } from './host-stack.ts';
 import type { FrameKind } from './invariant.ts';
-import { END, isResult, type Node, newNode, operationText, PANIC, type Routine } from './node.ts';
+import {
+  END,
+  isOperation,
+  isResult,
+  type Node,
+  newNode,
+  operationText,
+  PANIC,
+  type Routine,
+} from './node.ts';
 
 /** Thrown through a routine's frames at its first new operation. */
 class Found {
@@ -160,7 +169,7 @@ export class Tries implements OperationHook {
     this.#path = path.reverse();
     this.#at = 0;
     this.runs++;
-    const { hook } = this.#machine;
+    const { hook, resultHigh } = this.#machine;
     const { muted } = this.#printk;
     this.#machine.hook = this;
     this.#printk.muted = !this.#wantPrint;
@@ -173,6 +182,8 @@ export class Tries implements OperationHook {
     } finally {
       this.#path = [];
       this.#machine.hook = hook;
+      // An observer may have a path run again between an operation and the use of its result.
+      this.#machine.resultHigh = resultHigh;
       this.#printk.muted = muted;
     }
   }
@@ -226,10 +237,7 @@ export class Tries implements OperationHook {
 
   /** A routine that is run again must do what it did. */
   #compare(node: Node, kind: number, a: number, b: number, c: number, d: number): void {
-    const op = kind & KIND_MASK;
-    // A host buffer has another handle in each run.
-    const sameB = node.b === b || op === Op.copyIn || op === Op.copyOut;
-    if (node.kind === kind && node.a === a && sameB && node.c === c && node.d === d) return;
+    if (isOperation(node, { kind, a, b, c, d })) return;
     const was = operationText(node.kind, node.a, node.b, node.c);
     throw this.#notDeterministic(`recorded ${was}, now ${operationText(kind, a, b, c)}`);
   }

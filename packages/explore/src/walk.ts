@@ -4,6 +4,7 @@
 import type { Action } from './actions.ts';
 import { type Budget, totalEvents } from './budget.ts';
 import type { Coverage } from './coverage.ts';
+import { type Director, direct } from './director.ts';
 import { Random } from './random.ts';
 import { eventsIn, type Limits, type SearchResult } from './search.ts';
 import type { System } from './system.ts';
@@ -111,6 +112,7 @@ export function walk(
   walker: Walker,
   limits: Limits & { readonly schedules: number; readonly seed: number },
   coverage: Coverage,
+  run: (director: Director) => void = direct,
 ): SearchResult {
   const { undo, checker, enabled, machine } = system;
   const { mark, low, high } = undo;
@@ -127,7 +129,8 @@ export function walk(
     undo.undo(mark, low, high);
     enabled.setBudget(budget, total);
     walker.begin(random, length);
-    schedule = oneSchedule(system, walker, coverage);
+    schedule = [];
+    run(walkOf(system, walker, coverage, schedule));
     states += schedule.length;
     // One that a power failure cut short says only that the next should come later.
     length = enabled.crashed ? Math.max(1, 2 * length) : schedule.length;
@@ -141,21 +144,25 @@ export function walk(
   return { verdict, violation, schedule: taken, events, executions, states };
 }
 
-function oneSchedule(system: System, walker: Walker, coverage: Coverage): Action[] {
-  const schedule: Action[] = [];
+/** One schedule, by the choices of a walker; its steps go to `schedule`. */
+function walkOf(system: System, walker: Walker, coverage: Coverage, schedule: Action[]): Director {
   const { checker, enabled, machine } = system;
-  while (checker.violation === null && schedule.length < MAX_STEPS) {
-    for (const { index } of machine.cpus) {
-      const kinds = enabled.allowed(index);
-      coverage.reached(system.nodeOf(index), kinds | enabled.leftOut);
-    }
-    const actions = enabled.actions();
-    if (actions.every(({ event }) => event === 'powerFail')) system.finish();
-    if (actions.length === 0 || checker.violation !== null) break;
-    const action = walker.choose(actions, schedule.length);
-    coverage.took(action, system.nodeOf(action.cpu));
-    schedule.push(action);
-    system.perform(action);
-  }
-  return schedule;
+  return {
+    next() {
+      if (checker.violation !== null || schedule.length === MAX_STEPS) return null;
+      for (const { index } of machine.cpus) {
+        const kinds = enabled.allowed(index);
+        coverage.reached(system.nodeOf(index), kinds | enabled.leftOut);
+      }
+      const actions = enabled.actions();
+      if (actions.every(({ event }) => event === 'powerFail')) system.finish();
+      if (actions.length === 0 || checker.violation !== null) return null;
+      return walker.choose(actions, schedule.length);
+    },
+    perform(action) {
+      coverage.took(action, system.nodeOf(action.cpu));
+      schedule.push(action);
+      system.perform(action);
+    },
+  };
 }

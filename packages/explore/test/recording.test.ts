@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { type Kernel, Mark } from '@pkslab/kernel';
+import { Op } from '@pkslab/x86-cpu';
 import { describe, expect, it } from 'vitest';
 import { explore, type Invariant, invariant, type Recording } from '../src/index.ts';
 import { cell, protocol } from './support.ts';
@@ -30,6 +31,9 @@ function complaint(code: (kernel: Kernel) => void, where: 'task' | 'nmi' = 'task
   if (recording === null) throw new Error('nothing is violated');
   return recording;
 }
+
+/** An address in the direct map. */
+const RAM = -0x7780_0000_0000 + 0x60_0000;
 
 /** A supervisor address that nothing maps. */
 const UNMAPPED = -0x1000_0000;
@@ -88,5 +92,26 @@ describe('a recording', () => {
     const recording = complaint((kernel) => kernel.oops.warn('here'));
     expect(structuredClone(recording)).toEqual(recording);
     expect(JSON.parse(JSON.stringify(recording))).toEqual(recording);
+  });
+
+  it('does what the search did with a value of 64 bits, whose high half comes beside the result', () => {
+    const found = explore(
+      protocol({
+        code(kernel) {
+          const { machine } = kernel;
+          const x = cell(kernel, 'x');
+          machine.memory.chunkAt(0x60_0000).words[1] = 7;
+          const body = (): void => {
+            x.set(0, 1);
+            machine.operate(Op.load64, RAM, 0, 0, 0);
+            x.set(0, machine.resultHigh);
+          };
+          const zero = (): string | null => (x.values[0] === 7 ? 'it is 7' : null);
+          const end = invariant({ id: 'zero', text: 'the high half is 0', end: zero });
+          return { tasks: [[body]], invariants: [end] };
+        },
+      }),
+    );
+    expect(found.recording?.steps.map(({ text }) => text)).toContain('test.x[0] := 7');
   });
 });

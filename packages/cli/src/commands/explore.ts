@@ -3,6 +3,8 @@
 
 import {
   type Deliver,
+  ENGINES,
+  type Engine,
   type Exploration,
   type Scenario,
   STRATEGIES,
@@ -75,6 +77,13 @@ const spec = {
       help: 'How to search',
       choices: STRATEGIES as readonly string[],
       default: 'exhaustive',
+    },
+    engine: {
+      type: 'string',
+      value: 'E',
+      help: 'Of random and pct; live: on the code itself too, where the two must agree',
+      choices: ENGINES as readonly string[],
+      default: 'memoised',
     },
     seed: { type: 'integer', value: 'N', help: 'Of random and pct', default: 1 },
     schedules: { type: 'integer', value: 'N', help: 'Of random and pct', default: 10_000, min: 1 },
@@ -287,12 +296,14 @@ function byName(name: string): Scenario {
 function strategyOf(options: Options): Partial<Job['options']> {
   const { seed, schedules, depth, switches, exact, guide } = options;
   const strategy = options.strategy as Strategy;
+  const engine = options.engine as Engine;
   if ((strategy === 'guided') !== (guide !== undefined)) {
     throw new UsageError('--strategy guided and --guide FILE belong together');
   }
   const deliver = options.deliver as Deliver | undefined;
   return {
     strategy,
+    engine,
     seed,
     schedules,
     depth,

@@ -3,6 +3,8 @@
 
 import { createInterface } from 'node:readline/promises';
 import {
+  ENGINES,
+  type Engine,
   ExploreError,
   endingText,
   headerText,
@@ -38,6 +40,13 @@ const spec = {
     step: { type: 'boolean', help: 'Number the steps; on a terminal wait before each' },
     ...requestOptions,
     revision: { ...revision, help: 'Another revision, as posted' },
+    engine: {
+      type: 'string',
+      value: 'E',
+      help: 'live: on the code itself, for breakpoints, compared with the other one at each step',
+      choices: ENGINES as readonly string[],
+      default: 'memoised',
+    },
     format: {
       type: 'string',
       value: 'F',
@@ -55,6 +64,7 @@ const spec = {
     'pkslab explore nmi-in-section --revision rfc-v2 --trace nmi.json',
     'pkslab replay nmi.json --step',
     'pkslab replay nmi.json --repair D-01,D-03',
+    'node --inspect-brk "$(which pkslab)" replay nmi.json --engine live',
   ],
 } as const;
 
@@ -70,7 +80,8 @@ export const replay: Command = (args, io) =>
       throw new UsageError('--step is for text');
     }
     const saved = readTrace(file);
-    const result = replayed(file, saved, requestFrom(options, saved));
+    const engine = options.engine as Engine;
+    const result = replayed(file, saved, requestFrom(options, saved), engine);
     if (options.json) io.stdout(`${JSON.stringify(result, null, 2)}\n`);
     else if (options.format !== 'text') io.stdout(formatted(result.recording, options.format));
     else await print(result, saved, options.step, io);
@@ -90,10 +101,16 @@ function requestFrom(options: Options, saved: SavedTrace): RevisionRequest {
   };
 }
 
-function replayed(file: string, saved: SavedTrace, request: RevisionRequest): Replay {
+function replayed(
+  file: string,
+  saved: SavedTrace,
+  request: RevisionRequest,
+  engine: Engine,
+): Replay {
   const scenario = scenarioOf(file, saved);
   try {
-    return runReplay(scenario, saved, { ...request, revision: request.revision as RevisionName });
+    const revision = request.revision as RevisionName;
+    return runReplay(scenario, saved, { ...request, revision, engine });
   } catch (error) {
     const expected = error instanceof KernelError || error instanceof ExploreError;
     if (expected) throw new CommandError(`${file}: ${error.message}`);
@@ -114,6 +131,7 @@ async function print(result: Replay, saved: SavedTrace, step: boolean, io: Io): 
   if (!step) io.stdout(traceText(result.recording));
   else if (!quit) io.stdout(`${endingText(result.recording).join('\n')}\n`);
   io.stdout(`\n${outcomeText(result, saved)}\n`);
+  if (result.engine === 'live') io.stdout('the live engine did the same at each step\n');
 }
 
 function outcomeText(
