@@ -1,104 +1,36 @@
 // SPDX-License-Identifier: MIT
 // Searches over states: for each number of events, smallest first, or over the whole budget at once.
 
-import type { Action } from './actions.ts';
-import type { AmpleSets } from './ample.ts';
 import { type Budget, totalEvents } from './budget.ts';
-import type { Violation } from './checker.ts';
 import type { Coverage } from './coverage.ts';
-import type { UndoLog } from './journal.ts';
+import {
+  DepthFirst,
+  type Found,
+  type SearchOptions,
+  SHORTENING_EXECUTIONS,
+  type Start,
+} from './depth-first.ts';
 import { eventsIn, type Limits, type SearchResult } from './search.ts';
-import type { SwitchBound } from './switch-bound.ts';
 import type { System } from './system.ts';
-import { ExactStates, HashedStates, type Visited } from './visited.ts';
 
+export type { SearchOptions } from './depth-first.ts';
 export type { Limits, SearchResult } from './search.ts';
-
-/** What may be special about a search. */
-export interface SearchOptions {
-  /** Lets a CPU be expanded alone. */
-  readonly ample?: AmpleSets | null;
-  /** Bounds context switches between CPUs. */
-  readonly switches?: SwitchBound | null;
-  /** Keeps whole states in place of hashes. */
-  readonly exact?: boolean;
-  /** Steps that lead to where the search begins. */
-  readonly prefix?: readonly Action[];
-}
-
-/** How many steps between two looks at the limits. */
-const STEPS_PER_LOOK = 4096;
-
-/** Schedules in all after which a search for a shorter violation ends. */
-const SHORTENING_EXECUTIONS = 2000;
-
-/** One level of the depth-first search: what was possible there, and how to get back. */
-interface Level {
-  readonly actions: Action[];
-  /** How many of `actions` are to be taken. */
-  count: number;
-  /** How many there are: more than `count` where a CPU stands alone. */
-  all: number;
-  /** Whether only one thing could have happened, a bound on switches aside. */
-  oneWay: boolean;
-  next: number;
-  mark: number;
-  low: number;
-  high: number;
-}
-
-/** Whether nothing can happen any more; that the power fails does not count. */
-function goesNowhere({ all, actions }: Level): boolean {
-  return all === 0 || (all === 1 && actions[0]?.event === 'powerFail');
-}
-
-/** Whether only one thing can happen; that the power fails does not count. */
-function goesOneWay(actions: readonly Action[], count: number): boolean {
-  if (count === 2) return actions[0]?.event === 'powerFail' || actions[1]?.event === 'powerFail';
-  return count === 1;
-}
-
-interface Found {
-  readonly violation: Violation;
-  readonly schedule: readonly Action[];
-}
 
 export class ExhaustiveSearch {
   private readonly system: System;
-  private readonly limits: Limits;
-  private readonly coverage: Coverage;
-  private readonly visited: Visited;
-  private readonly switches: SwitchBound | null;
-  private readonly prefix: readonly Action[];
-  private ample: AmpleSets | null;
-  /** Levels in use are below `depth`; those above are kept for the next time. */
-  private readonly levels: Level[] = [];
-  private depth = 0;
-  private executions = 0;
-  private states = 0;
-  /** Schedules that reached an end: without one, nothing was seen of what a scenario leads to. */
-  private ends = 0;
-  private steps = 0;
-  private events = 0;
-  private stopped = false;
+  private readonly depthFirst: DepthFirst;
+  private readonly isPrefixed: boolean;
   private shortest = false;
-  private found: Found | null = null;
-  /** Steps that a schedule may have. */
-  private maxDepth = Number.POSITIVE_INFINITY;
 
   constructor(system: System, limits: Limits, coverage: Coverage, options: SearchOptions = {}) {
     this.system = system;
-    this.limits = limits;
-    this.coverage = coverage;
-    this.visited = options.exact === true ? new ExactStates() : new HashedStates();
-    this.ample = options.ample ?? null;
-    this.switches = options.switches ?? null;
-    this.prefix = options.prefix ?? [];
+    this.depthFirst = new DepthFirst(system, limits, coverage, options);
+    this.isPrefixed = (options.prefix ?? []).length > 0;
   }
 
-  /** States of the last search that were told apart. */
-  get distinct(): number {
-    return this.visited.size;
+  /** The odds that two states which were told apart by their hashes shared one. */
+  get collisionOdds(): number {
+    return this.depthFirst.odds;
   }
 
   /**
@@ -108,43 +40,48 @@ export class ExhaustiveSearch {
    * violation need not be minimal
    */
   run(budget: Budget, from = 0): SearchResult {
+    const { depthFirst } = this;
     const { undo, checker, machine } = this.system;
     const total = totalEvents(budget, machine.cpus.length);
     // The way to the start may be broken already.
-    if (checker.violation !== null) this.note(checker.violation, []);
+    if (checker.violation !== null) depthFirst.note(checker.violation, []);
     const start = { mark: undo.mark, low: undo.low, high: undo.high };
-    for (let events = from; events <= total && !this.stopped && this.found === null; events++) {
-      this.events = events;
-      do this.search(budget, start);
+    for (let events = from; events <= total && !this.isOver; events++) {
+      depthFirst.events = events;
+      do depthFirst.search(budget, start);
       while (this.mustRepeat());
     }
-    const canShorten = this.prefix.length === 0 && !this.stopped;
-    if (this.found !== null && canShorten) this.shorten(this.found, budget, start);
+    const { found, stopped } = depthFirst;
+    if (found !== null && !this.isPrefixed && !stopped) this.shorten(found, budget, start);
     return this.result();
+  }
+
+  private get isOver(): boolean {
+    return this.depthFirst.stopped || this.depthFirst.found !== null;
   }
 
   /** Whether the search relied on what turned out not to be so. */
   private mustRepeat(): boolean {
-    if (this.stopped || this.found !== null) return false;
-    if (this.ample?.owners.broken === true) {
-      this.ample.owners.broken = false;
+    if (this.isOver) return false;
+    const { ample } = this.depthFirst;
+    if (ample?.owners.broken === true) {
+      ample.owners.broken = false;
       return true;
     }
     return this.system.enabled.conflicts?.learn() === true;
   }
 
   private result(): SearchResult {
-    const found = this.found;
-    const finished = !this.stopped && !this.system.enabled.truncated && this.ends > 0;
-    const verdict = found !== null ? 'violated' : finished ? 'holds' : 'incomplete';
+    const { found, stopped, ends, events, executions, states } = this.depthFirst;
+    const finished = !stopped && !this.system.enabled.truncated && ends > 0;
     const schedule = found?.schedule ?? [];
     return {
-      verdict,
+      verdict: found !== null ? 'violated' : finished ? 'holds' : 'incomplete',
       violation: found?.violation ?? null,
       schedule,
-      events: found === null ? this.events : eventsIn(schedule),
-      executions: this.executions,
-      states: this.states,
+      events: found === null ? events : eventsIn(schedule),
+      executions,
+      states,
       shortest: this.shortest,
     };
   }
@@ -153,183 +90,12 @@ export class ExhaustiveSearch {
    * Looks for a schedule with fewer operations, as far as a few executions go: a state counts as visited only
    * at the same depth, since another path to it may be shorter.
    */
-  private shorten(
-    first: Found,
-    budget: Budget,
-    start: { mark: number; low: number; high: number },
-  ): void {
-    this.maxDepth = first.schedule.length - 1;
-    this.ample = null;
-    this.search(budget, start);
-    this.shortest = !this.stopped && this.executions < SHORTENING_EXECUTIONS;
-    this.stopped = false;
-  }
-
-  /** One depth-first search; ends at the first violation, or, where one is known, finds shorter ones. */
-  private search(budget: Budget, start: { mark: number; low: number; high: number }): void {
-    const { undo } = this.system;
-    this.visited.clear();
-    this.ample?.begin();
-    this.depth = 0;
-    if (this.mustStop()) {
-      this.stopped = true;
-      return;
-    }
-    undo.undo(start.mark, start.low, start.high);
-    this.system.enabled.setBudget(budget, this.events);
-    for (const action of this.prefix) this.system.perform(action);
-    if (this.system.checker.violation !== null) {
-      this.note(this.system.checker.violation, this.prefix);
-    }
-    this.executions++;
-    if (this.found === null || this.isBounded) this.enter();
-    // The start may be the end: a deadlock.
-    if (this.system.checker.violation !== null) {
-      this.note(this.system.checker.violation, this.prefix);
-    }
-    while (this.depth > 0 && !this.stopped && !this.isOver()) {
-      const level = this.levels[this.depth - 1] as Level;
-      if (level.next >= level.count) {
-        this.depth--;
-        this.ample?.leave(level);
-        continue;
-      }
-      if (level.next > 0) {
-        this.executions++;
-        undo.undo(level.mark, level.low, level.high);
-      }
-      if (this.mustStop()) this.stopped = true;
-      else this.take(level, level.actions[level.next++] as Action);
-    }
-  }
-
-  private get isBounded(): boolean {
-    return this.maxDepth !== Number.POSITIVE_INFINITY;
-  }
-
-  /** Whether this search has done what it was for, or has to begin again. */
-  private isOver(): boolean {
-    if (this.found === null) return this.ample?.owners.broken === true;
-    return !this.isBounded || this.executions >= SHORTENING_EXECUTIONS;
-  }
-
-  private take(level: Level, action: Action): void {
-    const { system } = this;
-    const { checker } = system;
-    if (action.event !== null) this.coverage.took(action, system.nodeOf(action.cpu));
-    this.ample?.note(action);
-    this.switches?.take(action, level.actions, level.all);
-    system.perform(action);
-    if (checker.violation === null) this.enter();
-    if (checker.violation !== null) this.note(checker.violation, this.taken());
-  }
-
-  /** The steps to where the search is. */
-  private taken(): Action[] {
-    const levels = this.levels.slice(0, this.depth);
-    return [...this.prefix, ...levels.map((level) => level.actions[level.next - 1] as Action)];
-  }
-
-  /** A violation: the first one, or a shorter one of the same invariant. */
-  private note(violation: Violation, schedule: readonly Action[]): void {
-    const known = this.found;
-    if (known !== null) {
-      // Not what is being shortened: a dead end.
-      this.system.checker.violation = null;
-      if (violation.invariant !== known.violation.invariant) return;
-      if (schedule.length >= known.schedule.length) return;
-      this.maxDepth = schedule.length - 1;
-    }
-    this.found = { violation, schedule };
-    this.system.checker.violation = null;
-  }
-
-  /** Enters the state that the last step led to, if it is new and not an end. */
-  private enter(): void {
-    const { undo } = this.system;
-    const depth = this.depth;
-    if (this.isBounded && depth >= this.maxDepth) return;
-    if (!this.visited.add(undo, this.isBounded ? depth + 1 : 0)) {
-      if (this.loops(undo.low, undo.high))
-        this.system.checker.violate('I15', 'no progress: the same steps for ever');
-      this.putNobodyOff(undo);
-      return;
-    }
-    this.states++;
-    const level = this.levelAt(depth);
-    this.list(level);
-    if (goesNowhere(level)) {
-      this.checkEnd();
-      if (level.count === 0 || this.system.checker.violation !== null) return;
-    }
-    level.next = 0;
-    level.mark = undo.mark;
-    level.low = undo.low;
-    level.high = undo.high;
-    this.depth++;
-    this.ample?.enter(level);
-  }
-
-  /** A CPU that stands alone and goes in a circle would put the others off for ever: they get their turn here. */
-  private putNobodyOff(undo: UndoLog): void {
-    if (this.ample?.isOnPath(undo) !== true) return;
-    const level = this.levels[this.depth - 1] as Level;
-    level.count = level.all;
-  }
-
-  /** Lists what can happen: first what a CPU that stands alone can do, where there is one. */
-  private list(level: Level): void {
-    const { actions } = level;
-    const cpus = this.system.machine.cpus.length;
-    const alone = this.ample === null ? -1 : this.ample.alone;
-    let count = alone < 0 ? 0 : this.listCpu(alone, actions, 0);
-    level.count = count;
-    for (let cpu = 0; cpu < cpus; cpu++) {
-      if (cpu !== alone) count = this.listCpu(cpu, actions, count);
-    }
-    level.oneWay = goesOneWay(actions, count);
-    if (this.switches !== null) count = this.switches.filter(actions, count);
-    level.all = count;
-    if (alone < 0 || level.count > count) level.count = count;
-  }
-
-  private listCpu(cpu: number, actions: Action[], count: number): number {
-    const { enabled } = this.system;
-    const kinds = enabled.allowed(cpu);
-    this.coverage.reached(this.system.nodeOf(cpu), kinds | enabled.leftOut);
-    return enabled.list(cpu, kinds, actions, count);
-  }
-
-  /** Whether the last steps led back to a state of this schedule, and nothing else could have been done. */
-  private loops(low: number, high: number): boolean {
-    for (let i = this.depth - 1; i >= 0; i--) {
-      const level = this.levels[i] as Level;
-      if (!level.oneWay) return false;
-      if (level.low === low && level.high === high) return true;
-    }
-    return false;
-  }
-
-  private levelAt(depth: number): Level {
-    let level = this.levels[depth];
-    if (level === undefined) {
-      level = { actions: [], count: 0, all: 0, oneWay: false, next: 0, mark: 0, low: 0, high: 0 };
-      this.levels.push(level);
-    }
-    return level;
-  }
-
-  private checkEnd(): void {
-    this.ends++;
-    this.system.finish();
-  }
-
-  private mustStop(): boolean {
-    const full = this.states >= this.limits.maxStates;
-    if (full || ++this.steps % STEPS_PER_LOOK === 0) {
-      const { events, states, executions, depth } = this;
-      return full || this.limits.shouldStop({ events, states, executions, depth });
-    }
-    return false;
+  private shorten(first: Found, budget: Budget, start: Start): void {
+    const { depthFirst } = this;
+    depthFirst.maxDepth = first.schedule.length - 1;
+    depthFirst.ample = null;
+    depthFirst.search(budget, start);
+    this.shortest = !depthFirst.stopped && depthFirst.executions < SHORTENING_EXECUTIONS;
+    depthFirst.stopped = false;
   }
 }

@@ -11,7 +11,6 @@ import type { Invariant } from './invariant.ts';
 import type { Limits, SearchResult } from './search.ts';
 import { SwitchBound } from './switch-bound.ts';
 import type { System } from './system.ts';
-import { collisionOdds } from './visited.ts';
 import { PctWalker, RandomWalker, walk } from './walk.ts';
 
 /**
@@ -98,8 +97,7 @@ export function runStrategy(searched: Searched, options: StrategyOptions): Strat
   });
   const atOnce = strategy === 'stateful' || strategy === 'guided';
   const result = search.run(budget, atOnce ? total : 0);
-  const odds = options.exact === true ? 0 : collisionOdds(search.distinct);
-  return { ...result, reduced, collisionOdds: odds };
+  return { ...result, reduced, collisionOdds: search.collisionOdds };
 }
 
 /** Asks the guide on the system itself, and puts it back to its start. */

@@ -7,6 +7,8 @@ import type { UndoLog } from './journal.ts';
 /** States that were entered; a tag tells visits of one state apart that are not to count as the same. */
 export interface Visited {
   readonly size: number;
+  /** The odds that any two of them were taken for one. */
+  readonly collisionOdds: number;
   clear(): void;
   /** Adds the state that the log leads to; false if it was there. */
   add(log: UndoLog, tag: number): boolean;
@@ -20,6 +22,10 @@ export class HashedStates implements Visited {
     return this.#hashes.size;
   }
 
+  get collisionOdds(): number {
+    return collisionOdds(this.size);
+  }
+
   clear(): void {
     this.#hashes.clear();
   }
@@ -31,6 +37,7 @@ export class HashedStates implements Visited {
 
 /** Whole states: slower by a factor of ten or more and larger by as much, and never wrong. */
 export class ExactStates implements Visited {
+  readonly collisionOdds = 0;
   readonly #texts = new Set<string>();
 
   get size(): number {
