@@ -69,7 +69,9 @@ describe('pkslab explore', () => {
   it('searches by another strategy, and says so', async () => {
     const args = ['nmi-in-section', '--revision', 'rfc-v2'];
     const random = await pkslab('explore', ...args, '--strategy', 'random', '--seed', '3');
-    expect(random.out).toMatch(/^nmi-in-section on rfc-v2: violated by random /);
+    expect(random.out).toMatch(
+      /^nmi-in-section on rfc-v2: violated .*\n {2}search: random, events /,
+    );
     expect(random.out).toContain('; others may have fewer');
     const { out } = await pkslab('explore', ...args, '--strategy', 'stateful', '--json');
     expect(JSON.parse(out)).toMatchObject([{ strategy: 'stateful', minimal: { events: false } }]);
@@ -79,13 +81,29 @@ describe('pkslab explore', () => {
     ]);
   });
 
+  it('says how states were told apart, how sure that is, and what was left out', async () => {
+    const args = ['preempt-in-section', '--cpus', '2', '--strategy', 'stateful'];
+    const { out } = await pkslab('explore', ...args, '--deliver', 'conflict');
+    expect(out).toMatch(
+      /search: stateful, events where they conflict, reduced by ample sets, 64-bit hashes \(1 in \d+ \w+illion/,
+    );
+    const exact = await pkslab('explore', 'nmi-in-section', '--exact');
+    expect(exact.out).toContain(
+      'search: exhaustive, events before every operation, whole states\n',
+    );
+  });
+
   it('goes on from a saved trace', async () => {
     const file = join(temporaryFolder(), 'nmi.json');
     await pkslab('explore', 'nmi-in-section', '--revision', 'rfc-v2', '--trace', file);
-    const guided = ['--strategy', 'guided', '--guide', file, '--nmi', '2', '--json'];
-    const { status, out } = await pkslab('explore', 'nmi-in-section', ...guided);
+    const guided = ['--strategy', 'guided', '--guide', file, '--nmi', '2'];
+    const { status, out } = await pkslab('explore', 'nmi-in-section', ...guided, '--json');
     expect(status).toBe(0);
-    expect(JSON.parse(out)).toMatchObject([{ strategy: 'guided', verdict: 'holds' }]);
+    const [result] = JSON.parse(out) as { guidedSteps: number }[];
+    expect(result).toMatchObject({ strategy: 'guided', verdict: 'holds', exact: false });
+    expect(result?.guidedSteps).toBeGreaterThan(1);
+    const text = await pkslab('explore', 'nmi-in-section', ...guided);
+    expect(text.out).toContain(`search: guided, ${result?.guidedSteps} steps of the trace first,`);
   });
 
   it('takes machine checks, migrations, and where events are delivered', async () => {

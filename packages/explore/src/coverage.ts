@@ -64,7 +64,7 @@ export class Coverage {
   }
 
   get sitesReached(): readonly string[] {
-    return [...this.sites].map((site) => this.#system.tries.sites[site] ?? '?').sort();
+    return [...this.sites].map((site) => this.#system.tries.sites.nameOf(site)).sort();
   }
 
   get undelivered(): readonly UndeliveredPair[] {
@@ -73,7 +73,7 @@ export class Coverage {
       const missing = allowed & ~delivered;
       for (const [i, event] of EVENT_KINDS.entries()) {
         if ((missing & (1 << i)) === 0) continue;
-        pairs.push({ site: this.#system.tries.sites[site] ?? '?', event });
+        pairs.push({ site: this.#system.tries.sites.nameOf(site), event });
       }
     }
     return pairs;

@@ -78,6 +78,10 @@ export interface Exploration {
     readonly cpus: number;
     readonly maxStates: number;
   };
+  /** Whether states were told apart by all that they are, not by 64 bits of hash. */
+  readonly exact: boolean;
+  /** Of `guided`: steps that the guide made; 0 of the others. */
+  readonly guidedSteps: number;
   /** Whether ample sets left out states that differ only in an order which nobody can notice. */
   readonly reduced: boolean;
   /** The odds that two states of the search shared their 64 bits of hash, and one was taken for the other. */
@@ -148,6 +152,8 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
     engine,
     deliver,
     bound: { ...wholeBudget(budget, cpus), cpus, maxStates },
+    exact: options.exact === true,
+    guidedSteps: result.guidedSteps,
     reduced: result.reduced,
     collisionOdds: result.collisionOdds,
     recoveries: system.recoveries,

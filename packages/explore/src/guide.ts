@@ -11,7 +11,7 @@ import type { System } from './system.ts';
 interface Place {
   /** The kind of routine: a task's call, an entry by its vector. */
   readonly routine: string;
-  /** The kernel's function, as the host names it. */
+  /** The kernel's function, by its C name. */
   readonly site: string;
   /** The operation that is next there. */
   readonly operation: string;
@@ -65,9 +65,9 @@ class Occurrences {
   at(cpu: number): Place {
     const node = this.#system.nodeOf(cpu);
     const routine = node.routine.key.split(':', 2).join(':');
+    const { tries } = this.#system;
     // Without the line: a trace still fits where the code around it has changed.
-    const [, name = ''] = this.#system.tries.siteName(node).split(' ');
-    const site = name.replace(/:\d+$/, '').replace(/^\w+\./, '');
+    const site = tries.sites.functionAt(tries.siteOf(node));
     const operation = operationName(this.#system.machine, node);
     const occurrence = this.#counts.get(`${cpu} ${routine} ${site} ${operation}`) ?? 0;
     return { routine, site, operation, occurrence };

@@ -5,10 +5,10 @@ import { type Column, KIND_MASK, Op } from '@pkslab/x86-cpu';
 import type { Action } from './actions.ts';
 import type { EventKind } from './budget.ts';
 import type { Violation } from './checker.ts';
-import { kernelBacktrace } from './host-stack.ts';
 import type { Invariant, WatchedCell } from './invariant.ts';
 import { END, type Node, PANIC } from './node.ts';
 import { describeOperation, eventText, hex } from './operation-text.ts';
+import { kernelBacktrace } from './sites.ts';
 import type { System } from './system.ts';
 
 /** A watched cell of a CPU, or of the task on it, and its value. */

@@ -56,6 +56,8 @@ export interface StrategyOptions {
 export interface StrategyResult extends SearchResult {
   /** Whether ample sets were used. */
   readonly reduced: boolean;
+  /** Steps that a guide made. */
+  readonly guidedSteps: number;
   /** The odds that two states of the search shared a hash; 0 where states are whole. */
   readonly collisionOdds: number;
 }
@@ -77,7 +79,7 @@ export function runStrategy(searched: Searched, options: StrategyOptions): Strat
   const { strategy = 'exhaustive', seed = 1, depth = 3, schedules = 10_000 } = options;
   const { machine } = system;
   const total = totalEvents(budget, machine.cpus.length);
-  const unsure = { reduced: false, collisionOdds: 0 };
+  const unsure = { reduced: false, guidedSteps: 0, collisionOdds: 0 };
   if (strategy === 'random' || strategy === 'pct') {
     const walker =
       strategy === 'random'
@@ -89,15 +91,17 @@ export function runStrategy(searched: Searched, options: StrategyOptions): Strat
   // A power failure depends on every step that touches persistent memory.
   const crashes = wholeBudget(budget, machine.cpus.length).powerFail > 0;
   const reduced = strategy === 'stateful' && !crashes && AmpleSets.areAllLocal(invariants);
+  const prefix = strategy === 'guided' ? guidedSteps(system, budget, total, options) : [];
   const search = new ExhaustiveSearch(system, limits, coverage, {
     ample: reduced ? new AmpleSets(system, invariants) : null,
     switches: strategy === 'bounded' ? new SwitchBound(machine, options.switches ?? 2) : null,
     exact: options.exact === true,
-    prefix: strategy === 'guided' ? guidedSteps(system, budget, total, options) : [],
+    prefix,
   });
   const atOnce = strategy === 'stateful' || strategy === 'guided';
   const result = search.run(budget, atOnce ? total : 0);
-  return { ...result, reduced, collisionOdds: search.collisionOdds };
+  const { collisionOdds } = search;
+  return { ...result, reduced, guidedSteps: prefix.length, collisionOdds };
 }
 
 /** Asks the guide on the system itself, and puts it back to its start. */

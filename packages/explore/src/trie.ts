@@ -2,9 +2,8 @@
 // Memoised replay: a routine of the kernel is run from its start, fed with recorded results, up to its first
 // new operation; what was learnt is a trie, and a suspended context is one node of it.
 
-import { type Kernel, KernelPanic, type PrintkRing } from '@pkslab/kernel';
+import { hostFrames, type Kernel, KernelPanic, type PrintkRing } from '@pkslab/kernel';
 import { KIND_MASK, type Machine, Op, type OperationHook } from '@pkslab/x86-cpu';
-import { hostStack, kernelFunctions } from './host-stack.ts';
 import type { FrameKind } from './invariant.ts';
 import {
   END,
@@ -16,6 +15,7 @@ import {
   PANIC,
   type Routine,
 } from './node.ts';
+import { Sites } from './sites.ts';
 
 /** Thrown through a routine's frames at its first new operation. */
 class Found {
@@ -25,7 +25,7 @@ class Found {
 const FOUND = new Found();
 
 /** Frames among which the kernel's innermost function is: those above it are the machine's. */
-const SITE_FRAMES = 8;
+const SITE_FRAMES = 16;
 
 /** Operations that never wait and whose result is 0: discovery goes on past them in one run. */
 const WITHOUT_RESULT: ReadonlySet<number> = new Set([
@@ -46,16 +46,14 @@ const WITHOUT_RESULT: ReadonlySet<number> = new Set([
 /** All routines of a scenario, and how their nodes are found. */
 export class Tries implements OperationHook {
   readonly nodes: Node[] = [];
-  /** Names of operation sites, by number. */
-  readonly sites: string[] = [];
+  readonly sites: Sites;
   /** Runs of kernel code so far. */
   runs = 0;
   readonly #machine: Machine;
   readonly #printk: PrintkRing;
-  readonly #siteNumbers = new Map<string, number>();
   #path: Node[] = [];
   #at = 0;
-  #stack: string | null = null;
+  #stack: readonly string[] = [];
   #wantStack = false;
   #wantSites = false;
   #wantPrint = false;
@@ -63,6 +61,7 @@ export class Tries implements OperationHook {
   constructor(kernel: Kernel) {
     this.#machine = kernel.machine;
     this.#printk = kernel.printk;
+    this.sites = new Sites(kernel.machine, kernel.symbols);
     // The code of a task is no cell. It belongs to the history that created the task, not to the slot.
     kernel.tasks.onCreate = (task, code) => {
       const node = this.#path[this.#at];
@@ -93,12 +92,12 @@ export class Tries implements OperationHook {
   }
 
   /** The host's stack at a node's operation: the kernel backtrace, taken by running the path again. */
-  stackAt(node: Node): string {
+  stackAt(node: Node): readonly string[] {
     this.#wantStack = true;
-    this.#stack = null;
+    this.#stack = [];
     this.#run(node);
     this.#wantStack = false;
-    return this.#stack ?? '';
+    return this.#stack;
   }
 
   /** Where a node's operation stands in the kernel's code; found by running the path to it again. */
@@ -109,11 +108,6 @@ export class Tries implements OperationHook {
       this.#wantSites = false;
     }
     return node.site;
-  }
-
-  /** The same as text; empty where a routine has ended. */
-  siteName(node: Node): string {
-    return this.sites[this.siteOf(node)] ?? '';
   }
 
   /** What the code on the way to a node prints, by running the path again: the log gets it too. */
@@ -206,11 +200,11 @@ export class Tries implements OperationHook {
     if (node.known) this.#compare(node, kind, a, b, c, d);
     else this.#learn(node, kind, a, b, c, d);
     if (this.#wantSites && node.site < 0) {
-      node.site = this.#siteOf(hostStack(SITE_FRAMES), node.routine.key);
+      node.site = this.sites.numberOf(node, hostFrames(SITE_FRAMES));
     }
     if (this.#at === this.#path.length - 1) {
       if (this.#wantStack) {
-        this.#stack = hostStack();
+        this.#stack = hostFrames();
         throw FOUND;
       }
       if (!WITHOUT_RESULT.has(op) || kind !== op) throw FOUND;
@@ -245,16 +239,5 @@ export class Tries implements OperationHook {
   #notDeterministic(what: string): Error {
     const key = this.#path[0]?.routine.key ?? '';
     return new Error(`not deterministic at operation ${this.#at} of ${key}: ${what}`);
-  }
-
-  /** A site: the kind of routine and the kernel function that performs the operation. */
-  #siteOf(stack: string, key: string): number {
-    const name = `${key.split(':')[0]} ${kernelFunctions(stack, 1)[0] ?? '?'}`;
-    let number = this.#siteNumbers.get(name);
-    if (number === undefined) {
-      number = this.sites.push(name) - 1;
-      this.#siteNumbers.set(name, number);
-    }
-    return number;
   }
 }

@@ -128,16 +128,23 @@ const TASK_BOUNDARY: ReadonlySet<string> = new Set([
 ]);
 
 const FRAME = /^\s*at (?:async )?(?:new )?([\w$]*\.?#?[\w$]+)(?: \[as [^\]]*\])? \(/;
+const LINE = /:(\d+):\d+\)$/;
 const FRAMES_MAX = 16;
 
-/** Reads the host's stack below its caller, as far as the host lets one. */
-export function hostFrames(): readonly string[] {
+/** Reads the host's stack from its caller on, as far as the host lets one: `most` frames of it. */
+export function hostFrames(most = 100): readonly string[] {
   const host = Error as unknown as { stackTraceLimit?: number };
   const limit = host.stackTraceLimit;
-  host.stackTraceLimit = 100;
+  host.stackTraceLimit = most + 1;
   const { stack } = new Error('frames');
   if (limit !== undefined) host.stackTraceLimit = limit;
   return stack?.split('\n').slice(2) ?? [];
+}
+
+/** A function of the simulated kernel on a host stack, and the line of the running code that it is at. */
+export interface KernelPlace {
+  readonly name: string;
+  readonly line: number;
 }
 
 /**
@@ -152,18 +159,25 @@ export function kernelFrames(
   symbols: SymbolNames,
   from?: string,
 ): readonly string[] {
-  const names: string[] = [];
-  for (const host of interruptedFrames(frames)) {
-    const name = kernelName(host, symbols);
-    if (name !== null) names.push(name);
-  }
+  const names = kernelPlaces(frames, symbols).map(({ name }) => name);
   const start = from === undefined ? 0 : names.indexOf(from) + 1;
   return names.slice(start, start + FRAMES_MAX);
 }
 
-/** Names of the host's functions down to the task's boundary, without those of an event's source. */
-function interruptedFrames(frames: readonly string[]): readonly string[] {
-  const names: string[] = [];
+/** The same with lines, which tell two places in one function apart. */
+export function kernelPlaces(
+  frames: readonly string[],
+  symbols: SymbolNames,
+): readonly KernelPlace[] {
+  return interruptedFrames(frames).flatMap(({ host, line }) => {
+    const name = kernelName(host, symbols);
+    return name === null ? [] : [{ name, line }];
+  });
+}
+
+/** The host's functions down to the task's boundary, without those of an event's source. */
+function interruptedFrames(frames: readonly string[]): readonly { host: string; line: number }[] {
+  const names: { host: string; line: number }[] = [];
   let delivering = false;
   for (const frame of frames) {
     // Some versions of V8 put the class before a private method, some do not.
@@ -172,7 +186,7 @@ function interruptedFrames(frames: readonly string[]): readonly string[] {
     if (TASK_BOUNDARY.has(host)) break;
     if (EVENT_DELIVERY.has(host)) delivering = true;
     else if (host === 'Recorder.operate') delivering = false;
-    if (!delivering) names.push(host);
+    if (!delivering) names.push({ host, line: Number(LINE.exec(frame)?.[1] ?? 0) });
   }
   return names;
 }

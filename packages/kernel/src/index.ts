@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 
-export { kernelFrames, type SymbolNames } from './backtrace.ts';
+export {
+  hostFrames,
+  type KernelPlace,
+  kernelFrames,
+  kernelPlaces,
+  type SymbolNames,
+} from './backtrace.ts';
 export { boot } from './boot.ts';
 export { kernelChoices } from './choices.ts';
 export { CpuState, CpuStates } from './cpu-state.ts';

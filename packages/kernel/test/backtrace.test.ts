@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, it } from 'vitest';
-import { kernelFrames, kernelSymbols } from '../src/backtrace.ts';
+import { hostFrames, kernelFrames, kernelSymbols } from '../src/backtrace.ts';
 
 const at = (...names: string[]): string[] => names.map((name) => `    at ${name} (file.js:1:2)`);
 
@@ -61,5 +61,18 @@ describe('the call trace', () => {
 
   it('is empty on a host whose stacks look otherwise', () => {
     expect(kernelFrames(['wildStore@file.js:1:2'], kernelSymbols)).toEqual([]);
+  });
+});
+
+describe('hostFrames', () => {
+  it('starts at its caller, has as many as asked for, and leaves the host’s limit as it was', () => {
+    const host = Error as { stackTraceLimit?: number };
+    const before = host.stackTraceLimit;
+    const frames = (function caller() {
+      return hostFrames(2);
+    })();
+    expect(frames).toHaveLength(2);
+    expect(frames[0]).toContain('at caller (');
+    expect(host.stackTraceLimit).toBe(before);
   });
 });

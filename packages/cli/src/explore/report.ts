@@ -9,11 +9,40 @@ export function reportText(result: Exploration): string {
   const { scenario, verdict } = result;
   const searched = `${count(result.executions, 'schedule')}, ${count(result.states, 'state')}`;
   const counts = `${searched}, ${result.seconds.toFixed(2)} s`;
-  const by = result.strategy === 'exhaustive' ? '' : ` by ${result.strategy}`;
-  const lines = [`${scenario} on ${requestText(result)}: ${verdict}${by} (${counts})`];
+  const lines = [`${scenario} on ${requestText(result)}: ${verdict} (${counts})`];
+  lines.push(`  search: ${searchText(result)}`);
   lines.push(...(verdict === 'violated' ? violatedText(result) : coverageText(result)));
   return `${lines.join('\n')}\n`;
 }
+
+/** How it was searched, and how sure that is. */
+function searchText(result: Exploration): string {
+  const { strategy, engine, deliver, reduced, exact, guidedSteps, collisionOdds } = result;
+  const parts: string[] = [strategy];
+  if (strategy === 'guided') parts.push(`${count(guidedSteps, 'step')} of the trace first`);
+  if (engine === 'live') parts.push('on both engines');
+  parts.push(
+    deliver === 'conflict' ? 'events where they conflict' : 'events before every operation',
+  );
+  if (reduced) parts.push('reduced by ample sets');
+  if (exact) parts.push('whole states');
+  else if (collisionOdds > 0)
+    parts.push(`64-bit hashes (${oddsText(collisionOdds)} that two are the same)`);
+  return parts.join(', ');
+}
+
+/** `1 in 4 million` */
+function oddsText(odds: number): string {
+  const one = 1 / odds;
+  const [unit, name] = UNITS.find(([size]) => one >= size) ?? [1, ''];
+  return `1 in ${Math.round(one / unit)}${name}`;
+}
+
+const UNITS: readonly (readonly [number, string])[] = [
+  [1e12, ' trillion'],
+  [1e9, ' billion'],
+  [1e6, ' million'],
+];
 
 function violatedText(result: Exploration): string[] {
   const size = `${count(result.events, 'event')}, ${count(result.operations, 'operation')}`;
