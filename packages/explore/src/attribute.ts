@@ -18,6 +18,23 @@ export interface Attribution {
   readonly single: string | null;
 }
 
+/** How much attribution has tried. */
+export interface Tried {
+  /** Changes of the kernel: repairs, and choices unless the caller has named the changes to try. */
+  readonly singles: number;
+  readonly pairs: number;
+  /** All pairs that there are; they are not tried where a single change ends the violation. */
+  readonly pairsInAll: number;
+  /** Single changes with which a point of the schedule never comes up: whether they end it is not known. */
+  readonly diverged: readonly string[];
+}
+
+/** What attribution comes to. */
+interface Attributed {
+  readonly attribution: Attribution | null;
+  readonly tried: Tried;
+}
+
 /** A violation to be attributed. */
 export interface Finding {
   readonly scenario: Scenario;
@@ -40,7 +57,7 @@ interface Candidate {
   applyTo(request: RevisionRequest): RevisionRequest;
 }
 
-type Effect = 'none' | 'partial' | 'complete';
+type Effect = 'none' | 'partial' | 'complete' | 'diverged';
 
 /**
  * The first single repair under which the schedule's events do no harm; else the first single choice; else the
@@ -53,38 +70,64 @@ export function attribute(
   finding: Finding,
   kernel: Kernel,
   candidates?: readonly string[],
-): Attribution | null {
+): Attributed {
   const repairs = (candidates ?? kernel.repairs)
     .filter((id) => !finding.request.repairs.includes(id))
     .map(repair);
   const choices = candidates === undefined ? otherChoices(finding.scenario, kernel) : [];
-  const singles = [...repairs, ...choices];
+  const trials = new Trials(finding, [...repairs, ...choices]);
+  const attribution = attributionBy(trials);
+  const { singles, pairs, pairsInAll, diverged } = trials;
+  return { attribution, tried: { singles, pairs, pairsInAll, diverged } };
+}
+
+function attributionBy(trials: Trials): Attribution | null {
   const partial: Candidate[] = [];
-  for (const candidate of singles) {
-    const effect = effectOf(finding, [candidate]);
+  const others: Candidate[] = [];
+  for (const candidate of trials.candidates) {
+    const effect = trials.single(candidate);
     const { name } = candidate;
     if (effect === 'complete') return { changes: [name], complete: true, single: name };
-    if (effect === 'partial') partial.push(candidate);
+    (effect === 'partial' ? partial : others).push(candidate);
   }
   const single = partial[0]?.name ?? null;
-  const pair = pairFor(finding, singles, partial);
+  // Those that change something by themselves are tried first.
+  const pair = trials.pairAmong([...partial, ...others]);
   if (pair !== null) return { changes: pair.map(({ name }) => name), complete: true, single };
   return single === null ? null : { changes: [single], complete: false, single };
 }
 
-/** Two changes that end it together: those that change something by themselves are tried first. */
-function pairFor(
-  finding: Finding,
-  singles: readonly Candidate[],
-  partial: readonly Candidate[],
-): readonly Candidate[] | null {
-  const others = singles.filter((one) => !partial.includes(one));
-  const ordered = [...partial, ...others];
-  const pairs = ordered.flatMap((one, i) => ordered.slice(i + 1).map((two) => [one, two]));
-  for (const pair of pairs.slice(0, PAIRS_MAX)) {
-    if (effectOf(finding, pair) === 'complete') return pair;
+/** Runs a finding's events with changes, and counts. */
+class Trials {
+  singles = 0;
+  pairs = 0;
+  readonly diverged: string[] = [];
+  readonly pairsInAll: number;
+  readonly candidates: readonly Candidate[];
+  readonly #finding: Finding;
+
+  constructor(finding: Finding, candidates: readonly Candidate[]) {
+    this.#finding = finding;
+    this.candidates = candidates;
+    this.pairsInAll = (candidates.length * (candidates.length - 1)) / 2;
   }
-  return null;
+
+  single(candidate: Candidate): Effect {
+    this.singles++;
+    const effect = effectOf(this.#finding, [candidate]);
+    if (effect === 'diverged') this.diverged.push(candidate.name);
+    return effect;
+  }
+
+  /** Two changes that end it together, among the first pairs of a list. */
+  pairAmong(ordered: readonly Candidate[]): readonly Candidate[] | null {
+    const pairs = ordered.flatMap((one, i) => ordered.slice(i + 1).map((two) => [one, two]));
+    for (const pair of pairs.slice(0, PAIRS_MAX)) {
+      this.pairs++;
+      if (effectOf(this.#finding, pair) === 'complete') return pair;
+    }
+    return null;
+  }
 }
 
 function effectOf(finding: Finding, changes: readonly Candidate[]): Effect {
@@ -97,6 +140,7 @@ function effectOf(finding: Finding, changes: readonly Candidate[]): Effect {
   const broken = system.checker.violation?.invariant;
   system.release();
   if (end === 'ended') return 'complete';
+  if (end === 'diverged') return 'diverged';
   return end === 'violated' && broken !== violation.invariant ? 'partial' : 'none';
 }
 

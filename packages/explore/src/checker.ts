@@ -3,7 +3,7 @@
 
 import { Mark } from '@pkslab/kernel';
 import { type Column, EXTABLE, KIND_MASK, type Machine, Op } from '@pkslab/x86-cpu';
-import type { FrameKind, Invariant, PreservedCell, View } from './invariant.ts';
+import type { FrameKind, Invariant, View, WatchedCell } from './invariant.ts';
 import type { Node } from './node.ts';
 import { MAX_DEPTH, type Stacks } from './stacks.ts';
 
@@ -31,7 +31,7 @@ export class Checker implements View {
   readonly #marks: readonly Invariant[];
   readonly #accesses: readonly Invariant[];
   readonly #operations: readonly Invariant[];
-  readonly #preserved: readonly { readonly cell: PreservedCell; readonly id: string }[];
+  readonly #preserved: readonly { readonly cell: WatchedCell; readonly id: string }[];
   /** For each context: what the context below it had in the preserved cells. */
   readonly #kept: Column;
 
@@ -140,7 +140,7 @@ export class Checker implements View {
     const depth = this.#stacks.depth.values[task] as number;
     const base = (task * MAX_DEPTH + depth) * this.#preserved.length;
     for (let i = 0; i < this.#preserved.length; i++) {
-      const { cell } = this.#preserved[i] as { cell: PreservedCell };
+      const { cell } = this.#preserved[i] as { cell: WatchedCell };
       this.#kept.poke(base + i, cell.column.values[cell.index(this)] as number);
     }
   }

@@ -7,7 +7,7 @@ import type { Budget } from './budget.ts';
 import type { Violation } from './checker.ts';
 import type { Coverage } from './coverage.ts';
 import type { UndoLog } from './journal.ts';
-import type { Limits } from './search.ts';
+import { type Limits, NO_PROGRESS } from './search.ts';
 import type { SwitchBound } from './switch-bound.ts';
 import type { System } from './system.ts';
 import { ExactStates, HashedStates, type Visited } from './visited.ts';
@@ -210,7 +210,7 @@ export class DepthFirst {
     this.list(level);
     if (this.isKept(level) && !this.visited.add(undo, this.isBounded ? depth + 1 : 0)) {
       if (this.loops(undo.low, undo.high))
-        this.system.checker.violate('I15', 'no progress: the same steps for ever');
+        this.system.checker.violate('I15', NO_PROGRESS);
       this.putNobodyOff(undo);
       return;
     }

@@ -202,10 +202,7 @@ export class Enabled {
       if ((watched & (PREEMPT | MIGRATE)) !== 0) kinds |= this.#switches(cpu, task);
     }
     kinds &= watched;
-    if (this.conflicts !== null) {
-      this.leftOut = this.conflicts.matters(node) ? 0 : kinds & HANDLERS;
-      kinds &= ~this.leftOut;
-    }
+    if (this.conflicts !== null) kinds = this.#leaveOut(this.conflicts.matters(node), kinds);
     if (this.ipis && deliverableEvent(this.#machine, cpu) >= 0) kinds |= IPI;
     // One context is left for a fault of the entry itself.
     if (kinds !== 0 && (this.#stacks.depth.values[task] as number) >= MAX_DEPTH - 1) {
@@ -213,6 +210,11 @@ export class Enabled {
       return this.#powerFailure(cpu);
     }
     return kinds | this.#powerFailure(cpu);
+  }
+
+  #leaveOut(matters: boolean, kinds: number): number {
+    this.leftOut = matters ? 0 : kinds & HANDLERS;
+    return kinds & ~this.leftOut;
   }
 
   /** The power fails for all CPUs at once, so that of one is enough. */

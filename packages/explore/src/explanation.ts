@@ -2,16 +2,17 @@
 // Why a schedule violates: the rule, who changed its cells last, what passes next to it, what to repair.
 
 import type { RevisionRequest } from '@pkslab/kernel';
-import { type Attribution, attribute } from './attribute.ts';
+import { type Attribution, attribute, type Tried } from './attribute.ts';
 import type { Budget } from './budget.ts';
+import type { Violation } from './checker.ts';
 import { guideOf, openBudget } from './guide.ts';
-import type { Invariant } from './invariant.ts';
+import { type Invariant, memoryOf, remember } from './invariant.ts';
 import { type NearestPassing, nearestPassing } from './nearest.ts';
 import { cellName, hex } from './operation-text.ts';
 import { cellsOf, Recorder, type Recording } from './recording.ts';
 import { type SavedTrace, savedTrace } from './saved-trace.ts';
 import type { Scenario } from './scenario.ts';
-import type { SearchResult } from './search.ts';
+import { NO_PROGRESS, type SearchResult } from './search.ts';
 import { System } from './system.ts';
 import { whereText } from './trace.ts';
 
@@ -36,6 +37,8 @@ export interface Explanation {
   readonly nearestPassing: NearestPassing | null;
   /** Null where no change that was tried helps. */
   readonly attribution: Attribution | null;
+  /** What was tried for it; null where the invariant remembers other schedules, which a change would change too. */
+  readonly tried: Tried | null;
 }
 
 /** Everything about one violation. */
@@ -48,20 +51,29 @@ export interface ExplainedViolation {
 /** Rules that the search itself checks. */
 const OWN_RULES: Readonly<Record<string, string>> = {
   I15: 'progress: what is declared handled is not met again for ever',
+  recovery: 'after a power failure the recovery finds nothing wrong, whatever survived',
   I16: 'no oops, panic, WARN or deadlock in a scenario whose calls are all legal',
 };
 
-/** Replays a violating schedule and says why it violates. */
+/**
+ * Replays a violating schedule and says why it violates.
+ *
+ * @param searched invariants of the search, with what they remember of it
+ * @throws {Error} `not deterministic` if the schedule does not violate the same again.
+ */
 export function explain(
   scenario: Scenario,
   request: RevisionRequest,
   budget: Budget,
   result: SearchResult,
+  searched: readonly Invariant[],
   candidates?: readonly string[],
 ): ExplainedViolation {
   const { schedule } = result;
   const violation = result.violation ?? { invariant: '?', message: '' };
+  const memory = memoryOf(searched, violation);
   const setup = scenario.setup(request);
+  remember(setup.invariants, violation, memory);
   const system = new System(setup);
   openBudget(system, budget);
   const { mark, low, high } = system.undo;
@@ -69,21 +81,36 @@ export function explain(
   const guide = guideOf(system, schedule, recorder);
   const check = setup.invariants.find(({ id }) => id === violation.invariant);
   const cells = check === undefined ? [] : histories(system, recorder, check);
-  const recording = recorder.finish(system.checker.violation ?? violation);
+  expectViolation(system, violation);
+  const recording = recorder.finish(violation);
   system.undo.undo(mark, low, high);
   system.checker.violation = null;
   system.onStep = null;
   const passing = nearestPassing(system, schedule, guide);
   system.release();
   const steps = schedule.length;
-  const finding = { scenario, request, budget, guide, steps, violation };
+  const finding = { scenario, request, budget, guide, steps, violation, memory };
+  const nothing = { attribution: null, tried: null };
   const explanation = {
     rule: check?.text ?? OWN_RULES[violation.invariant] ?? '',
     cells,
     nearestPassing: passing,
-    attribution: attribute(finding, setup.kernel, candidates),
+    ...(memory === null ? attribute(finding, setup.kernel, candidates) : nothing),
   };
   return { recording, saved: savedTrace(finding), explanation };
+}
+
+/** The schedule has come to its end once more: it must have violated the same. */
+function expectViolation(system: System, { invariant, message }: Violation): void {
+  // A circle is none of one run, but of what a search has seen.
+  if (message === NO_PROGRESS) return;
+  const isEnd = system.enabled.actions().every(({ event }) => event === 'powerFail');
+  if (system.checker.violation === null && isEnd) system.finish();
+  const again = system.checker.violation?.invariant ?? 'nothing';
+  if (again === invariant) return;
+  throw new Error(
+    `not deterministic: a schedule has violated ${invariant}, and violates ${again} when it is run again`,
+  );
 }
 
 function histories(system: System, recorder: Recorder, check: Invariant): CellHistory[] {
@@ -105,7 +132,7 @@ function histories(system: System, recorder: Recorder, check: Invariant): CellHi
 
 /** The explanation as a paragraph. */
 export function explanationText({ invariant }: { invariant: string }, why: Explanation): string {
-  const { rule, cells, nearestPassing: passing, attribution } = why;
+  const { rule, cells, nearestPassing: passing } = why;
   const lines = [`why: ${invariant} says: ${rule}.`];
   for (const { cell, value, step, by, operation, function: name } of cells) {
     const who =
@@ -114,7 +141,7 @@ export function explanationText({ invariant }: { invariant: string }, why: Expla
         : `changed last at step ${step} by ${by}: ${operation}${name === null ? '' : ` in ${name}`}`;
     lines.push(`  ${cell} is ${value}, ${who}.`);
   }
-  lines.push(`  ${passingText(passing)}`, `  ${attributionText(attribution)}`);
+  lines.push(`  ${passingText(passing)}`, `  ${attributionText(why)}`);
   return lines.join('\n');
 }
 
@@ -126,12 +153,25 @@ function passingText(passing: NearestPassing | null): string {
   return `The same events pass if ${what} ${far}: before ${before}.`;
 }
 
-function attributionText(attribution: Attribution | null): string {
-  if (attribution === null) return 'No repair or choice of reference, and no two together, end it.';
+function attributionText({ attribution, tried }: Explanation): string {
+  if (attribution === null) return unattributedText(tried);
   const { changes, complete, single } = attribution;
   const [first, second] = changes;
   if (!complete) return `With ${first} the same events break another invariant: a second defect.`;
   if (second === undefined) return `With ${first} the same events break nothing.`;
-  const alone = single === null ? 'No single change ends it' : `${single} alone is not enough`;
+  const alone =
+    single === null ? 'No single change is known to end it' : `${single} alone is not enough`;
   return `${alone}; with ${first} and ${second} the same events break nothing.`;
+}
+
+function unattributedText(tried: Tried | null): string {
+  if (tried === null)
+    return 'No change was tried: it takes more than one schedule to violate this.';
+  const { singles, pairs, pairsInAll, diverged } = tried;
+  if (singles === 0) return 'No change was tried.';
+  const inPairs = pairs === pairsInAll ? `all ${pairs} pairs` : `${pairs} of ${pairsInAll} pairs`;
+  const none = `Changes tried: ${singles} alone, ${inPairs}; none is known to end it`;
+  return diverged.length === 0
+    ? `${none}.`
+    : `${none}.\n  With ${diverged.join(', ')} the schedule does not find its places: not known.`;
 }

@@ -137,7 +137,7 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
   const explained =
     result.violation === null
       ? null
-      : explain(scenario, request, budget, result, options.candidates);
+      : explain(scenario, request, budget, result, setup.invariants, options.candidates);
   return {
     scenario: scenario.name,
     ...request,

@@ -121,7 +121,7 @@ function stepsOf(system: System, cpu: number): Action[] {
 
 export type GuidedEnd = 'ended' | 'violated' | 'diverged';
 
-/** Runs a system to its end with the events of a guide; `diverged` if one of them never came up. */
+/** Runs a system to its end by a guide; `diverged` if a point of it, an event or not, never came up. */
 export function runGuided(system: System, guide: Guide, most: number = MAX_STEPS): GuidedEnd {
   return new GuidedRun(system, guide).toEnd(most);
 }
@@ -133,7 +133,7 @@ export class GuidedRun {
   readonly #occurrences: Occurrences;
   readonly #left: GuidePoint[];
   #running: number;
-  /** An event that did not find its place before the change of CPU behind it. */
+  /** A point that did not find its place before the change of CPU behind it. */
   #passed: GuidePoint | null = null;
 
   constructor(system: System, { start, points }: Guide, performer: Performer = system) {
@@ -144,18 +144,18 @@ export class GuidedRun {
     this.#running = start;
   }
 
-  /** The first event that did not find its place. */
+  /** The first point that did not find its place, at the end: a run that has one has diverged. */
   get missed(): GuidePoint | null {
-    return this.#passed ?? this.#left.find(({ event }) => event !== null) ?? null;
+    return this.#passed ?? this.#left[0] ?? null;
   }
 
   get isViolated(): boolean {
     return this.#system.checker.violation !== null;
   }
 
-  /** Points that have not come up. */
-  get left(): readonly GuidePoint[] {
-    return this.#left;
+  /** Whether points are left that may still come up. */
+  get hasMore(): boolean {
+    return this.#left.length > 0;
   }
 
   /** Makes every step that is left, `most` of them. */
@@ -197,7 +197,8 @@ export class GuidedRun {
       const [point] = this.#left.splice(at, 1) as [GuidePoint];
       if (!isSwitch(point)) return chosen(possible, point) ?? null;
       // What should have come before the change of CPU did not.
-      this.#passed ??= this.#left.splice(0, at).find(({ event }) => event !== null) ?? null;
+      const [skipped = null] = this.#left.splice(0, at);
+      this.#passed ??= skipped;
       this.#running = point.to;
     }
     const steps = possible.filter(({ event }) => event === null);

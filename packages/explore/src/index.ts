@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 export type { Action } from './actions.ts';
-export { AmpleSets } from './ample.ts';
-export type { Attribution } from './attribute.ts';
+export type { Attribution, Tried } from './attribute.ts';
 export {
   type Budget,
   type BudgetKind,
@@ -11,15 +10,13 @@ export {
   type EventKind,
   totalEvents,
   type WholeBudget,
-  wholeBudget,
 } from './budget.ts';
 export type { Violation } from './checker.ts';
 export { type ChromeTrace, chromeTrace, type TraceEvent } from './chrome-trace.ts';
 export { Coverage, type UndeliveredPair } from './coverage.ts';
 export { ENGINES, type Engine } from './director.ts';
-export { ExhaustiveSearch, type SearchOptions } from './exhaustive.ts';
+export { ExhaustiveSearch } from './exhaustive.ts';
 export type { CellHistory, Explanation } from './explanation.ts';
-export { explanationText } from './explanation.ts';
 export { type Exploration, type ExploreOptions, explore } from './explore.ts';
 export { ExploreError } from './explore-error.ts';
 export type { Guide, GuidePoint } from './guide.ts';
@@ -27,7 +24,6 @@ export {
   type FrameKind,
   type Invariant,
   invariant,
-  type PreservedCell,
   type View,
   type WatchedCell,
   type Window,

@@ -33,9 +33,6 @@ export interface WatchedCell {
   index(view: Pick<View, 'cpu' | 'task'>): number;
 }
 
-/** A cell whose value a handler must leave as it found it. */
-export interface PreservedCell extends WatchedCell {}
-
 /**
  * A check. Each function returns null, or what is wrong in one sentence.
  *
@@ -56,6 +53,11 @@ export interface Invariant {
   readonly cells?: readonly WatchedCell[];
   /** Windows of the running context in which `boundary` is not checked; every report lists them. */
   readonly suspendedIn?: readonly Window[];
+  /**
+   * What it remembers from one schedule to the next, for a check that compares schedules. It is kept with a finding,
+   * which can then be replayed; what a change of the kernel would make of it is not known, so none is tried.
+   */
+  readonly memory?: number[];
   /** After each step, on each CPU, at the boundary that the step led to. */
   boundary?(view: View): string | null;
   /** At a mark of the kernel's code. */
@@ -78,7 +80,7 @@ export interface Invariant {
   /** When an access is refused; `errorCode` is that of the #PF, `fixup` says that the exception tables have it. */
   fault?(view: View, errorCode: number, address: number, fixup: boolean): string | null;
   /** Cells that every handler leaves unchanged: compared when its exit has restored them. */
-  readonly preserves?: readonly PreservedCell[];
+  readonly preserves?: readonly WatchedCell[];
   /** When every task has ended. */
   end?(view: View): string | null;
 }
@@ -86,4 +88,22 @@ export interface Invariant {
 /** Declares an invariant; returns it unchanged. */
 export function invariant(definition: Invariant): Invariant {
   return definition;
+}
+
+/** What a violated invariant remembers; null where it needs no memory. */
+export function memoryOf(
+  invariants: readonly Invariant[],
+  violation: { readonly invariant: string },
+): readonly number[] | null {
+  return invariants.find(({ id }) => id === violation.invariant)?.memory?.slice() ?? null;
+}
+
+/** Makes an invariant of another setup remember the same. */
+export function remember(
+  invariants: readonly Invariant[],
+  violation: { readonly invariant: string },
+  memory: readonly number[] | null,
+): void {
+  const own = invariants.find(({ id }) => id === violation.invariant)?.memory;
+  if (own !== undefined && memory !== null) own.splice(0, own.length, ...memory);
 }

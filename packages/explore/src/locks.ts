@@ -58,6 +58,7 @@ export function lockOrder(kernel: Kernel, names: readonly string[]): Invariant {
     id: 'lock-order',
     text: `${names.join(', ')} are taken in one order`,
     looksAt: [],
+    memory: after,
     operation({ task }, op, a, b, c, d, result) {
       const lock = locks.findIndex((column) => column.id === a);
       if (lock < 0) return null;

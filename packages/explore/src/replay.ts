@@ -5,7 +5,9 @@ import type { Choices, RevisionName, RevisionRequest } from '@pkslab/kernel';
 import type { Action } from './actions.ts';
 import type { Violation } from './checker.ts';
 import type { Engine } from './director.ts';
+import { ExploreError } from './explore-error.ts';
 import { GuidedRun, type GuidePoint, MAX_STEPS, openBudget } from './guide.ts';
+import { remember } from './invariant.ts';
 import { runnerOf } from './live.ts';
 import { Recorder, type Recording } from './recording.ts';
 import type { SavedTrace } from './saved-trace.ts';
@@ -54,6 +56,7 @@ export function replay(wanted: Scenario, saved: SavedTrace, options: ReplayOptio
     with: options.with ?? saved.with,
   };
   const setup = scenario.setup(request);
+  remember(setup.invariants, saved.violation, saved.memory ?? null);
   const system = new System(setup);
   openBudget(system, saved.budget);
   const recorder = new Recorder(system, setup.invariants);
@@ -62,7 +65,7 @@ export function replay(wanted: Scenario, saved: SavedTrace, options: ReplayOptio
   const end = run.toEnd(MAX_STEPS, runnerOf(engine, scenario, request, system));
   const { violation } = system.checker;
   // What comes too late to be reached is no divergence: the run ended at the violation.
-  const missed = violation === null ? (run.missed ?? run.left[0] ?? null) : null;
+  const missed = violation === null ? run.missed : null;
   const recording = recorder.finish(violation);
   system.release();
   return {
@@ -78,10 +81,23 @@ export function replay(wanted: Scenario, saved: SavedTrace, options: ReplayOptio
 }
 
 /**
- * For the strategy `guided`: the steps of a saved trace up to its last event, from where the search goes on.
+ * For the strategy `guided`: the steps of a saved trace up to its last point, from where the search goes on.
+ *
+ * @throws {ExploreError} for a trace of another scenario; when the search asks for the steps, for another number of
+ * CPUs, and where a point of the trace never comes up: a search from there would be of something else.
  */
-export function stepsOf(saved: SavedTrace): (system: System) => readonly Action[] {
+export function stepsOf(
+  { name }: Scenario,
+  saved: SavedTrace,
+): (system: System) => readonly Action[] {
+  if (saved.scenario !== name) {
+    throw new ExploreError(`the trace is one of ${saved.scenario}, not of ${name}`);
+  }
   return (system) => {
+    const { length: cpus } = system.machine.cpus;
+    if (saved.cpus !== null && saved.cpus !== cpus) {
+      throw new ExploreError(`the trace was found on ${saved.cpus} CPUs, not on ${cpus}`);
+    }
     const steps: Action[] = [];
     const performer = {
       perform(action: Action): void {
@@ -90,12 +106,14 @@ export function stepsOf(saved: SavedTrace): (system: System) => readonly Action[
       },
     };
     const run = new GuidedRun(system, saved, performer);
-    while (run.left.length > 0 && !run.isViolated) {
+    while (run.hasMore && !run.isViolated && steps.length < MAX_STEPS) {
       const action = run.next();
       if (action === null) break;
       run.perform(action);
     }
-    return steps;
+    // Behind a violation nothing has to come up.
+    if (run.missed === null || run.isViolated) return steps;
+    throw new ExploreError(`the trace diverged at ${pointText(run.missed)}`);
   };
 }
 

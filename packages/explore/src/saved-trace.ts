@@ -31,6 +31,8 @@ export interface SavedTrace extends Guide {
   readonly with: Choices;
   readonly budget: Budget;
   readonly violation: Violation;
+  /** What the violated invariant remembered of other schedules, where it does. */
+  readonly memory?: readonly number[];
 }
 
 /** What a trace is saved from. */
@@ -40,13 +42,16 @@ interface Found {
   readonly budget: Budget;
   readonly guide: Guide;
   readonly violation: Violation;
+  readonly memory: readonly number[] | null;
 }
 
-export function savedTrace({ scenario, request, budget, guide, violation }: Found): SavedTrace {
+export function savedTrace(found: Found): SavedTrace {
+  const { scenario, request, budget, guide, violation, memory } = found;
   const { start, points } = guide;
   const [cpus = null] = scenario.cpus ?? [];
   const head = { format: FORMAT, version: VERSION, scenario: scenario.name, cpus } as const;
-  return { ...head, ...request, budget, violation, start, points };
+  const remembered = memory === null ? {} : { memory };
+  return { ...head, ...request, budget, violation, ...remembered, start, points };
 }
 
 /**
@@ -92,6 +97,7 @@ const TRACE_SHAPE: Readonly<Record<string, Test>> = {
   with: (value) => isRecord(value) && Object.values(value).every(isText),
   budget: isBudget,
   violation: (value) => isRecord(value) && isText(value['invariant']) && isText(value['message']),
+  memory: (value) => value === undefined || (Array.isArray(value) && value.every(isInteger)),
   start: isCount,
   points: Array.isArray,
 };

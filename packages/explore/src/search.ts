@@ -30,6 +30,9 @@ export interface SearchResult {
   readonly shortest?: boolean;
 }
 
+/** Message of the I15 that a search finds: a schedule that goes in a circle. */
+export const NO_PROGRESS = 'no progress: the same steps for ever';
+
 /** Events in a schedule that a budget counts. */
 export function eventsIn(schedule: readonly Action[]): number {
   return schedule.filter(({ event }) => event !== null && event !== 'ipi').length;

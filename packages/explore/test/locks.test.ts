@@ -4,9 +4,11 @@ import {
   explore,
   lockOrder,
   noSleepingWhileAtomic,
+  parseTrace,
+  replay,
   type Scenario,
 } from '../src/index.ts';
-import { protocol, smallKernel } from './support.ts';
+import { cell, protocol, smallKernel } from './support.ts';
 
 /** Tasks that take two locks, one after the other; no schedule of them deadlocks, for B waits for A's end. */
 function ordered(second: readonly ['a' | 'b' | 'c', 'a' | 'b' | 'c'], mutex = false): Scenario {
@@ -40,6 +42,34 @@ describe('lockOrder', () => {
       });
     },
   );
+
+  it('can be replayed, though it takes two schedules; no change is tried', () => {
+    // Whoever comes first says which way round the locks are taken: no schedule has both.
+    const scenario = protocol({
+      cpus: 2,
+      code(kernel) {
+        const [a, b] = [kernel.spinLock('a'), kernel.spinLock('b')];
+        const first = cell(kernel, 'first');
+        const both = (one: typeof a, other: typeof a): void => {
+          one.lock();
+          other.lock();
+          other.unlock();
+          one.unlock();
+        };
+        const body = (order: () => void) => (): void => {
+          if (first.exchange(0, 1) === 0) order();
+        };
+        const tasks = [[body(() => both(a, b))], [body(() => both(b, a))]];
+        return { tasks, invariants: [lockOrder(kernel, ['a', 'b'])] };
+      },
+    });
+    const found = explore(scenario, { candidates: ['D-01'] });
+    expect(found).toMatchObject({ verdict: 'violated', invariant: 'lock-order' });
+    expect(found.explanation).toMatchObject({ attribution: null, tried: null });
+    expect(found.trace).toContain('No change was tried: it takes more than one schedule');
+    const saved = parseTrace(JSON.stringify(found.saved));
+    expect(replay(scenario, saved)).toMatchObject({ outcome: 'violated', reproduced: true });
+  });
 
   it('finds a circle of three', () => {
     expect(explore(ordered(['c', 'a'])).message).toBe(

@@ -254,6 +254,7 @@ describe('a search with power failures', () => {
       expect(found).toMatchObject({ verdict: 'violated', invariant: 'recovery', events: 1 });
       expect(found.reduced).toBe(false);
       expect(found.trace).toContain('>>> the power fails\n');
+      expect(found.trace).toContain('why: recovery says: after a power failure the recovery finds');
       expect(found.trace).toMatch(/recovery +line 0x100000040: 1 of 1 stores .* survived\n/);
       expect(found.trace).toMatch(/recovery +line 0x100000000: 0 of 1 stores .* survived\n/);
       expect(replay(losing(), found.saved as SavedTrace)).toMatchObject({

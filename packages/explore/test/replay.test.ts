@@ -1,7 +1,18 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, it } from 'vitest';
-import { explore, replay, type SavedTrace, type Scenario, stepsOf } from '../src/index.ts';
+import {
+  ExploreError,
+  explore,
+  replay,
+  type SavedTrace,
+  type Scenario,
+  stepsOf,
+} from '../src/index.ts';
 import { cell, endsWith, lostUpdate, protocol } from './support.ts';
+
+const PROTECTED = -0x3600_0000_0000;
+const CR4_PKS = 1 << 24;
+const PKRS = 0x6e1;
 
 function savedFrom(scenario: Scenario): SavedTrace {
   const { saved } = explore(scenario);
@@ -82,14 +93,51 @@ describe('replay()', () => {
 describe('a search guided by a saved trace', () => {
   it('begins with its events and goes on from there', () => {
     const saved = savedFrom(lostUpdate(1, { preempt: 1 }));
-    const guided = explore(lostUpdate(1, { preempt: 1 }), {
-      strategy: 'guided',
-      guide: stepsOf(saved),
-    });
+    const scenario = lostUpdate(1, { preempt: 1 });
+    const guided = explore(scenario, { strategy: 'guided', guide: stepsOf(scenario, saved) });
     expect(guided).toMatchObject({ verdict: 'violated', events: 1, minimal: { events: false } });
     // The event is spent in the guide's part: what is left has few ends.
     const free = explore(lostUpdate(1, { preempt: 1 }));
     expect(guided.executions).toBeLessThan(free.executions);
+  });
+
+  it.each([
+    ['an event', lostUpdate(1, { preempt: 1 }), 'preempt on CPU 0'],
+    ['a change of CPU', lostUpdate(2), 'the change to CPU'],
+  ])('is refused where %s of the trace never comes up', (_what, scenario, where) => {
+    const saved = savedFrom(scenario);
+    const points = saved.points.map((point) => ({ ...point, site: 'elsewhere' }));
+    const guide = stepsOf(scenario, { ...saved, points });
+    const search = () => explore(scenario, { strategy: 'guided', guide });
+    expect(search).toThrow(ExploreError);
+    expect(search).toThrow(`the trace diverged at ${where}`);
+  });
+
+  it('is refused where the trace never ends', () => {
+    const scenario = lostUpdate(1, { preempt: 1 });
+    const guide = stepsOf(scenario, savedFrom(scenario));
+    const forever = protocol({
+      budget: { preempt: 1 },
+      code(kernel) {
+        const { slots, machine, mm } = kernel;
+        mm.map(PROTECTED, 0x40_0000, 4096, { key: 1, writable: true });
+        machine.writeCr(4, machine.readCr(4) | CR4_PKS);
+        machine.wrmsr(PKRS, 0x5555_5554);
+        slots.keyFault.push(() => true);
+        return { tasks: [[() => machine.store32(PROTECTED, 1)]] };
+      },
+    });
+    expect(() => explore(forever, { strategy: 'guided', guide })).toThrow('diverged at preempt');
+  });
+
+  it('is refused on another scenario, and on another number of CPUs', () => {
+    const scenario = lostUpdate(2);
+    const saved = savedFrom(scenario);
+    const other = { ...scenario, name: 'other' };
+    expect(() => stepsOf(other, saved)).toThrow('the trace is one of protocol, not of other');
+    const guide = stepsOf(scenario, { ...saved, cpus: 3 });
+    const search = () => explore(scenario, { strategy: 'guided', guide });
+    expect(search).toThrow('the trace was found on 3 CPUs, not on 2');
   });
 
   it('says of the exhaustive search that nothing is smaller', () => {

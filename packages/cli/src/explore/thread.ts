@@ -27,7 +27,7 @@ function answer({ scenario: name, options }: Job): Answer {
   const shouldStop = (): boolean => Atomics.load(stop, 0) === 1;
   try {
     const { trace, ...rest } = options;
-    const guide = trace === undefined ? {} : { guide: stepsOf(trace) };
+    const guide = trace === undefined ? {} : { guide: stepsOf(scenario, trace) };
     const result = explore(scenario, { ...rest, ...guide, clock, onProgress, shouldStop });
     return { kind: 'done', result };
   } catch (error) {
