@@ -2,9 +2,10 @@
 // Runs the invariants of a scenario, and shows them what they look at.
 
 import { Mark } from '@pkslab/kernel';
-import { type Column, EXTABLE, KIND_MASK, type Machine, Op } from '@pkslab/x86-cpu';
+import { type Column, EXTABLE, KIND_MASK, type Machine } from '@pkslab/x86-cpu';
 import type { FrameKind, Invariant, View, WatchedCell } from './invariant.ts';
 import type { Node } from './node.ts';
+import { memoryAccess } from './reach.ts';
 import { MAX_DEPTH, type Stacks } from './stacks.ts';
 
 /** A violated invariant, found by the step that was just made. */
@@ -90,15 +91,16 @@ export class Checker implements View {
       this.#report(check, check.mark?.(this, node.a, node.c) ?? null);
   }
 
-  /** An access went through. */
+  /** An operation went through: if it accesses memory, checks of accesses are asked. */
   access(task: number, node: Node): void {
     if (this.#accesses.length === 0) return;
+    const access = memoryAccess(node.kind, node.a, node.b, node.c);
+    if (access === null) return;
     this.look(task, node);
-    const op = node.kind & KIND_MASK;
-    const size = op >= Op.copy ? node.c : 1 << (op - (op < Op.store8 ? Op.load8 : Op.store8));
+    const { address, size, source } = access;
     for (const check of this.#accesses) {
-      this.#report(check, check.access?.(this, node.a, size) ?? null);
-      if (op === Op.copy) this.#report(check, check.access?.(this, node.b, size) ?? null);
+      this.#report(check, check.access?.(this, address, size) ?? null);
+      if (source !== null) this.#report(check, check.access?.(this, source, size) ?? null);
     }
   }
 

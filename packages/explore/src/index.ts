@@ -31,6 +31,7 @@ export {
 export { lockOrder, noSleepingWhileAtomic } from './locks.ts';
 export { mermaidText } from './mermaid.ts';
 export type { NearestPassing } from './nearest.ts';
+export { type MemoryAccess, memoryAccess } from './reach.ts';
 export type { Recording, TraceStep, WatchedValue } from './recording.ts';
 export type { CrashedMemory, Recovery } from './recovery.ts';
 export { type Replay, type ReplayOptions, replay, stepsOf } from './replay.ts';

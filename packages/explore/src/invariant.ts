@@ -43,8 +43,8 @@ export interface Invariant {
   readonly text: string;
   /**
    * What the checks look at beside the view: of a per-CPU column the cell of the view's CPU, of a per-task column that
-   * of the view's task, of any other all cells. Leave it out where they look further, or at `grantsElsewhere`: then
-   * ample sets are not used. `end` may look at anything in any case.
+   * of the view's task, of any other all cells. Leave it out where they look further, or at `grantsElsewhere` (unless
+   * that only decides between two names of one state): then ample sets are not used. `end` may look at anything in any case.
    */
   readonly looksAt?: readonly Column[];
   /** Columns of which they look at the cells of every CPU or task; beside {@link looksAt}, which may be empty. */
@@ -62,7 +62,7 @@ export interface Invariant {
   boundary?(view: View): string | null;
   /** At a mark of the kernel's code. */
   mark?(view: View, id: number, argument: number): string | null;
-  /** When a load, store, copy or fill of memory went through. */
+  /** When an access to memory went through: also a CLWB, an instruction fetch and a locked addition. */
   access?(view: View, address: number, size: number): string | null;
   /**
    * When an operation was executed: its kind without flags, its operands, its result. For checks that no other

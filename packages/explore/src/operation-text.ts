@@ -9,13 +9,23 @@ import {
   type Machine,
   Op,
   opNames,
+  VECTOR_GP,
+  VECTOR_PF,
+  VECTOR_SS,
 } from '@pkslab/x86-cpu';
 import type { Action } from './actions.ts';
 import type { Node } from './node.ts';
+import { memoryAccess, reachOf } from './reach.ts';
 import type { System } from './system.ts';
 
 /** Operations on a cell that wait for it. */
 const WAITING: ReadonlySet<number> = new Set([Op.lock, Op.wait, Op.retry]);
+
+const FAULTS: Readonly<Record<number, string>> = {
+  [VECTOR_SS]: '#SS',
+  [VECTOR_GP]: '#GP',
+  [VECTOR_PF]: '#PF',
+};
 
 /** An event in words: `irq, vector 0x20`. */
 export function eventText(action: Action): string {
@@ -34,17 +44,25 @@ export function describeOperation(system: System, node: Node, value: number): st
   const op = node.kind & KIND_MASK;
   const name = opNames[op] ?? `operation ${op}`;
   if (isCellOperation(op)) return cellText(machine, node, op, value);
+  if (value === FAULTED && reachOf(op) === 'cpu') return `${name}: ${faultText(machine)}`;
   if (op === Op.wrmsr) return `wrmsr 0x${node.a.toString(16)} := ${hex(node.c)}`;
   if (op === Op.rdmsr) return `rdmsr 0x${node.a.toString(16)} -> ${hex(value)}`;
-  if (op >= Op.load8 && op <= Op.copyIn) {
-    const what = value === FAULTED ? `#PF 0x${machine.fault.errorCode.toString(16)}` : 'done';
-    return `${name} ${formatAddress(node.a)}: ${what}`;
+  const access = memoryAccess(node.kind, node.a, node.b, node.c);
+  if (access !== null) {
+    const what = value === FAULTED ? faultText(machine) : 'done';
+    return `${name} ${formatAddress(access.address)}: ${what}`;
   }
   if (op === Op.switchStack || op === Op.choose) {
     const task = op === Op.choose ? value : node.a;
     return `${op === Op.choose ? 'pick next' : 'switch to'} ${kernel.tasks.nameOf(task)}`;
   }
   return name;
+}
+
+/** The exception that the last operation raised. */
+function faultText({ fault: { vector, errorCode } }: Machine): string {
+  const name = FAULTS[vector] ?? `exception ${vector}`;
+  return `${name} 0x${errorCode.toString(16)}`;
 }
 
 /** What an operation does, without its values: the same wherever it stands. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // How far an operation reaches: what reductions need to know of it before it is executed.
 
-import { Op } from '@pkslab/x86-cpu';
+import { KIND_MASK, Op, WIDE } from '@pkslab/x86-cpu';
 
 /** What an operation touches beside the context that performs it. */
 export type Reach =
@@ -38,6 +38,54 @@ export function reachOf(op: number): Reach {
 export function onlyReads(op: number): boolean {
   if (op === Op.get || op === Op.thisCpuGet || op === Op.wait || op === Op.fetch) return true;
   return op >= Op.load8 && op <= Op.load64;
+}
+
+/** An access to memory behind the page tables. */
+export interface MemoryAccess {
+  readonly address: number;
+  /** Bytes. */
+  readonly size: number;
+  readonly writes: boolean;
+  /** Where a copy of as many bytes reads; null for any other access. */
+  readonly source: number | null;
+}
+
+/**
+ * What an operation, by its kind and operands, reads or writes in memory; null where it does not. CLWB is a load
+ * (SDM: it checks rights as one), and a locked addition a store.
+ *
+ * @example
+ * memoryAccess(Op.store32, 0x1000, 0, 7); // => { address: 4096, size: 4, writes: true, source: null }
+ */
+export function memoryAccess(kind: number, a: number, b: number, c: number): MemoryAccess | null {
+  const op = kind & KIND_MASK;
+  const size = sizeOf(op, b, c);
+  if (size < 0) return null;
+  const address = (kind & WIDE) === 0 ? a : a * 4096 + b;
+  return { address, size, writes: WRITES.has(op), source: op === Op.copy ? b : null };
+}
+
+const WRITES: ReadonlySet<number> = new Set<number>([
+  Op.store8,
+  Op.store16,
+  Op.store32,
+  Op.store64,
+  Op.copy,
+  Op.fill,
+  Op.copyIn,
+  Op.xadd32,
+  Op.xadd64,
+]);
+
+/** Bytes that an operation accesses; −1 where it accesses no memory. */
+function sizeOf(op: number, b: number, c: number): number {
+  if (op >= Op.load8 && op <= Op.load64) return 1 << (op - Op.load8);
+  if (op >= Op.store8 && op <= Op.store64) return 1 << (op - Op.store8);
+  if (op >= Op.copy && op <= Op.copyIn) return c;
+  if (op === Op.clwb) return b;
+  if (op === Op.fetch) return 1;
+  if (op === Op.xadd32) return 4;
+  return op === Op.xadd64 ? 8 : -1;
 }
 
 /** Whether the executing CPU is the index of the cell that an operation touches. */

@@ -23,6 +23,7 @@ import type { FrameKind } from './invariant.ts';
 import { UndoLog } from './journal.ts';
 import { END, type Node, PANIC, type Routine } from './node.ts';
 import { Persistence } from './persistence.ts';
+import { reachOf } from './reach.ts';
 import { type Crash, Recoveries } from './recovery.ts';
 import type { Setup } from './scenario.ts';
 import { MAX_DEPTH, Stacks } from './stacks.ts';
@@ -237,7 +238,7 @@ export class System {
     if (result === FAULTED) this.#fault(node);
     else {
       this.checker.operation(this.#task, node, result);
-      if (op >= Op.load8 && op <= Op.copyIn) this.checker.access(this.#task, node);
+      if (reachOf(op) === 'memory') this.checker.access(this.#task, node);
       this.#advance(node, result, this.#executor.brought);
     }
   }

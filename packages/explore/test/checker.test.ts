@@ -218,6 +218,13 @@ describe('an invariant on accesses', () => {
     expect(verdict((machine) => void machine.load8(RAM + 4096))).toBe('violated');
   });
 
+  it('sees a CLWB and a locked addition', () => {
+    expect(verdict((machine) => machine.clwb(RAM + 4000, 96))).toBe('holds');
+    expect(verdict((machine) => machine.clwb(RAM + 4000, 97))).toBe('violated');
+    expect(verdict((machine) => void machine.xadd32(RAM + 4092, 1))).toBe('holds');
+    expect(verdict((machine) => void machine.xadd32(RAM + 4093, 1))).toBe('violated');
+  });
+
   it('sees both ends of a copy, and all of it', () => {
     expect(verdict((machine) => void machine.copy(RAM, RAM + 8192, 4096))).toBe('holds');
     expect(verdict((machine) => void machine.copy(RAM + 4000, RAM + 8192, 200))).toBe('violated');

@@ -14,9 +14,8 @@ import {
 } from './invariants/copies.ts';
 import {
   countMatchesKey,
-  grantsArePrivate,
   handledMeansThrough,
-  nothingOpenWithoutGrant,
+  openByGrantOnly,
   ownGrantNeverFaults,
 } from './invariants/grants.ts';
 import {
@@ -47,17 +46,18 @@ export function pksInvariants(
   areas?: () => readonly Domain[],
 ): Invariant[] {
   const rights = rightsOf(kernel);
+  const grants = openByGrantOnly(rights, device);
   return [
     cpuStartsClosed(kernel, rights),
     cacheMatchesRegister(rights),
     registerMatchesSaved(rights),
     handlerStartsClosed(rights),
     handlerLeavesUnchanged(rights),
-    grantsArePrivate(rights),
+    grants.isPrivate,
     countMatchesKey(rights),
     ownGrantNeverFaults(kernel, rights),
     handledMeansThrough(kernel),
-    nothingOpenWithoutGrant(rights, device),
+    grants.isNeeded,
     newTaskStartsClosed(rights),
     keyZeroIsOpen(rights),
     freeKeysAreClosed(kernel, rights),

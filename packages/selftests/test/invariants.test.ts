@@ -5,7 +5,7 @@ import { type Exploration, explore, scenario } from '@pkslab/explore';
 import { pksCore } from '@pkslab/pks-core';
 import { CHUNK_SIZE, IA32_PKRS } from '@pkslab/x86-cpu';
 import { describe, expect, it } from 'vitest';
-import { pksInvariants } from '../src/invariants.ts';
+import { flushedIsDurable, pksInvariants } from '../src/invariants.ts';
 import { type SmallStack, smallStack } from '../src/scenarios/small-stack.ts';
 
 const NONE = { irq: 0, nmi: 0, preempt: 0, pageFault: 0 };
@@ -143,5 +143,41 @@ describe('I15', () => {
       kernel.machine.tryStore32(address, 1);
     });
     expect(found.verdict).toBe('holds');
+  });
+});
+
+describe('durability', () => {
+  const lastCall = (task: (stack: SmallStack) => void): Exploration =>
+    explore(
+      scenario({
+        name: 'last-call',
+        title: 'a task stores to the device',
+        budget: NONE,
+        setup(request) {
+          const stack = smallStack(request);
+          const { kernel } = stack;
+          const tasks = [kernel.spawn('A', () => task(stack))];
+          return { kernel, tasks, invariants: [flushedIsDurable(kernel, stack)] };
+        },
+      }),
+    );
+
+  it.each<[string, (stack: SmallStack) => void]>([
+    ['8 bytes', ({ kernel: { machine }, address }) => machine.store64(address, 1n)],
+    ['a locked addition', ({ kernel: { machine }, address }) => machine.xadd32(address, 1)],
+  ])('is broken by a store that nobody writes back: %s', (_what, store) => {
+    const open = ({ kernel }: SmallStack): void => kernel.machine.wrmsr(IA32_PKRS, 0);
+    const found = lastCall((stack) => {
+      open(stack);
+      store(stack);
+    });
+    expect(found).toMatchObject({ invariant: 'durable' });
+    const flushed = lastCall((stack) => {
+      open(stack);
+      store(stack);
+      stack.kernel.machine.clwb(stack.address, 8);
+      stack.kernel.machine.sfence();
+    });
+    expect(flushed.verdict).toBe('holds');
   });
 });

@@ -7,25 +7,46 @@ import { memremap } from '@pkslab/memremap';
 import { formatAddress, PF_PK } from '@pkslab/x86-cpu';
 import { type DeviceRange, GRANTING, hex, type Rights } from './rights.ts';
 
-/** Whether the running context could make a stray access now. */
-function isOpenWithoutGrant(rights: Rights, view: View): boolean {
-  if (view.grants > 0) return false;
-  return rights.isOpen(rights.msr(view.cpu));
-}
-
-export function grantsArePrivate(rights: Rights): Invariant {
-  return invariant({
+/**
+ * I5 and G: a context without a grant must not be able to reach device memory. They look at the same states, in the
+ * same windows; while another context holds a grant it is I5, which comes first in a list of checks, and else G.
+ * Which of the two a search with ample sets names may depend on the order in which it goes; its verdict does not.
+ */
+export function openByGrantOnly(
+  rights: Rights,
+  device: DeviceRange,
+): { readonly isPrivate: Invariant; readonly isNeeded: Invariant } {
+  const shared = { looksAt: [rights.columns.msr], suspendedIn: GRANTING };
+  const opened = (view: View): string | null => {
+    const msr = rights.msr(view.cpu);
+    if (view.grants > 0 || !rights.isOpen(msr)) return null;
+    return `a ${view.frame} context without a grant runs with MSR ${hex(msr)}`;
+  };
+  const isPrivate = invariant({
+    ...shared,
     id: 'I5',
     text: 'rights granted by one context are never usable by another',
-    // Others' grants only decide between this and G, which reports the same states.
-    looksAt: [rights.columns.msr],
     cells: [rights.cells.msr],
-    suspendedIn: GRANTING,
     boundary(view) {
-      if (!isOpenWithoutGrant(rights, view) || !view.grantsElsewhere) return null;
-      return `${view.frame} context without a grant runs with MSR ${hex(rights.msr(view.cpu))} while another holds one`;
+      const message = opened(view);
+      return message === null || !view.grantsElsewhere
+        ? null
+        : `${message} while another holds one`;
     },
   });
+  const isNeeded = invariant({
+    ...shared,
+    id: 'G',
+    text: 'an access outside any grant to a protected mapping faults',
+    cells: [rights.cells.msr, rights.cells.count],
+    boundary: opened,
+    access(view, address, size) {
+      if (view.grants > 0 || address + size <= device.address) return null;
+      if (address >= device.address + device.size) return null;
+      return `a ${view.frame} context without a grant reached ${formatAddress(address)}`;
+    },
+  });
+  return { isPrivate, isNeeded };
 }
 
 export function countMatchesKey(rights: Rights): Invariant {
@@ -96,25 +117,6 @@ export function handledMeansThrough(kernel: Kernel): Invariant {
       const at = place(view);
       if (refused.values[at] !== 0) refused.poke(at, 0);
       return null;
-    },
-  });
-}
-
-export function nothingOpenWithoutGrant(rights: Rights, device: DeviceRange): Invariant {
-  return invariant({
-    id: 'G',
-    text: 'an access outside any grant to a protected mapping faults',
-    looksAt: [rights.columns.msr],
-    cells: [rights.cells.msr, rights.cells.count],
-    suspendedIn: GRANTING,
-    boundary(view) {
-      if (!isOpenWithoutGrant(rights, view)) return null;
-      return `${view.frame} context without a grant runs with MSR ${hex(rights.msr(view.cpu))}`;
-    },
-    access(view, address, size) {
-      if (view.grants > 0 || address + size <= device.address) return null;
-      if (address >= device.address + device.size) return null;
-      return `${view.frame} context without a grant reached ${formatAddress(address)}`;
     },
   });
 }
