@@ -35,6 +35,10 @@ function complaint(code: (kernel: Kernel) => void, where: 'task' | 'nmi' = 'task
 /** An address in the direct map. */
 const RAM = -0x7780_0000_0000 + 0x60_0000;
 
+/** An entry of the top table that nothing uses, and a bit of its high half that a not-present entry may have. */
+const SPARE_SLOT = 3;
+const HIGH_BIT = 0x40;
+
 /** A supervisor address that nothing maps. */
 const UNMAPPED = -0x1000_0000;
 
@@ -65,6 +69,17 @@ describe('a recording', () => {
   it('has the text of a panic', () => {
     const { dmesg } = complaint((kernel) => kernel.oops.panic('no init found'), 'nmi');
     expect(dmesg).toContain('Kernel panic - not syncing: no init found');
+  });
+
+  it('is of the schedule that was found, also where code looks at the high half of what it reads', () => {
+    const { dmesg } = complaint((kernel) => {
+      const { machine, mm } = kernel;
+      const slot = mm.root + SPARE_SLOT * 8;
+      machine.writeEntry(slot, 0, HIGH_BIT);
+      machine.readEntry(slot);
+      if (machine.resultHigh === HIGH_BIT) kernel.oops.warn('the high half is there');
+    });
+    expect(dmesg).toContain('the high half is there');
   });
 
   it('has no text where the kernel says nothing', () => {
