@@ -119,10 +119,13 @@ class Trials {
     return effect;
   }
 
-  /** Two changes that end it together, among the first pairs of a list. */
+  /** Two changes that end it together, among the first pairs of a list: those of its first changes are tried first. */
   pairAmong(ordered: readonly Candidate[]): readonly Candidate[] | null {
-    const pairs = ordered.flatMap((one, i) => ordered.slice(i + 1).map((two) => [one, two]));
-    for (const pair of pairs.slice(0, PAIRS_MAX)) {
+    const pairs = ordered.flatMap((one, i) =>
+      ordered.slice(i + 1).map((two, j) => ({ pair: [one, two], place: 2 * i + j })),
+    );
+    pairs.sort((a, b) => a.place - b.place);
+    for (const { pair } of pairs.slice(0, PAIRS_MAX)) {
       this.pairs++;
       if (effectOf(this.#finding, pair) === 'complete') return pair;
     }

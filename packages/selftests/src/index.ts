@@ -22,6 +22,14 @@ export {
   type WriteLog,
 } from './demo/write-log.ts';
 export { legalCalls, pksInvariants } from './invariants.ts';
+export {
+  defectName,
+  repairsOf,
+  type ShownDefect,
+  searchBehind,
+  shownDefects,
+  violationText,
+} from './matrix.ts';
 export type { SelfTest } from './programme/bench.ts';
 export {
   isSabotaged,

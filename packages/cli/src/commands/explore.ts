@@ -104,8 +104,8 @@ const spec = {
     format: {
       type: 'string',
       value: 'F',
-      help: 'Of the violating schedule on stdout',
-      choices: formatNames,
+      help: 'Of the violating schedule on stdout; markdown: of the matrix',
+      choices: [...formatNames, 'markdown'],
       default: 'text',
     },
     json: { type: 'boolean', help: 'One JSON document on stdout' },
@@ -178,7 +178,7 @@ async function matrix(options: Options, chosen: readonly Scenario[], io: Io): Pr
     scenarios: chosen.map(({ name }) => name),
     revisions: given.length === 0 ? revisionNames : [...new Set(given)],
     options: jobOf(options),
-    json: options.json,
+    format: options.json ? 'json' : options.format === 'markdown' ? 'markdown' : 'text',
   };
   let status = 0;
   const signal = await interruptible(async (threads, stopped) => {
@@ -203,12 +203,13 @@ async function sabotages(options: Options, chosen: readonly Scenario[], io: Io):
 
 /** Refuses what cannot be written as asked, before the search. */
 function checkOutput(
-  { json, format, trace }: Options,
+  { json, format, trace, matrix }: Options,
   many: boolean,
   chosen: readonly Scenario[],
 ): void {
-  const foreign = format !== 'text';
-  if (json && foreign) throw new UsageError('--json or --format, not both');
+  const foreign = format !== 'text' && !(format === 'markdown' && matrix);
+  if (format === 'markdown' && !matrix) throw new UsageError('--format markdown is for --matrix');
+  if (json && format !== 'text') throw new UsageError('--json or --format, not both');
   if ((foreign || trace !== undefined) && (many || chosen.length > 1)) {
     throw new UsageError(`--${foreign ? 'format' : 'trace'} is for one scenario`);
   }
