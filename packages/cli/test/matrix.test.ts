@@ -12,9 +12,35 @@ describe('pkslab explore --matrix', () => {
     const lines = out.split('\n');
     expect(lines[0]).toMatch(/^scenario +reference +rfc-v2$/);
     expect(lines[1]).toMatch(/^irq-in-section +holds +I4 D-01$/);
-    expect(lines[2]).toMatch(/^kmap-handover +holds +I2 D-08\+\?$/);
+    expect(lines[2]).toMatch(/^kmap-handover +holds +I2 D-08 \+2$/);
     expect(lines[3]).toMatch(/^ +2\+0\+0 +0\+2\+0$/);
-    expect(out).toMatch(/\nrfc-v2 irq-in-section: I4: .+\(1 events, 10 operations; D-01\)\n/);
+    expect(out).toMatch(/\nrfc-v2 D-01: by-value state: the save is lost \(I4\)\n/);
+    expect(out).toMatch(/\n {2}I4: a handler was entered .+ \(1 event, 10 operations\)\n/);
+  });
+
+  it('looks behind what is violated first', async () => {
+    const args = ['explore', '--matrix', 'irq-in-section', '--revision', 'v7'];
+    const { out } = await pkslab(...args);
+    expect(out.split('\n')[1]).toMatch(/^irq-in-section +I12 D-17 \+2$/);
+    expect(out).toContain('\n  pkslab explore irq-in-section --revision v7 --repair D-17\n');
+    const { cells } = JSON.parse((await pkslab(...args, '--json')).out) as {
+      cells: { repairs: string[]; behind: { repairs: string[]; verdict: string }[] }[];
+    };
+    expect(cells[0]?.repairs).toEqual([]);
+    expect(cells[0]?.behind.map(({ repairs }) => repairs.length)).toEqual([1, 2, 3]);
+    expect(cells[0]?.behind.at(-1)?.verdict).toBe('holds');
+  });
+
+  it('prints the tables of docs/matrix.md', async () => {
+    const args = ['explore', '--matrix', 'irq-in-section', '--revision', 'v7'];
+    const { out } = await pkslab(...args, '--format', 'markdown');
+    const lines = out.split('\n');
+    expect(lines[0]).toMatch(/^\| scenario +\| v7 +\|$/);
+    expect(lines[1]).toMatch(/^\| -+ \| -+ \|$/);
+    expect(lines[2]).toMatch(
+      /^\| irq-in-section +\| I12 D-17, I4 D-02 \(1\), I3 compared-write \(1\) \|$/,
+    );
+    expect(out).toMatch(/\n\| v7 +\| \[compared-write\]\(findings.md\) +\| .+ \| I3 +\| 1 +\|/);
   });
 
   it('gives one JSON document with every search in it', async () => {
@@ -56,6 +82,8 @@ describe('pkslab explore --matrix', () => {
     [['--matrix', '--sabotage', 'all'], '--matrix or --sabotage all, not both'],
     [['--matrix', '--all', 'irq-in-section'], '--all is every scenario'],
     [['--matrix', '--trace', 'x'], '--trace is for one scenario'],
+    [['--matrix', '--format', 'chrome'], '--format is for one scenario'],
+    [['irq-in-section', '--format', 'markdown'], '--format markdown is for --matrix'],
     [['--all', '--revision', 'v7,v10'], 'several revisions: say --matrix'],
     [['--matrix', '--revision', 'v9'], '--revision v9: there is reference'],
   ])('refuses %j', async (args, message) => {

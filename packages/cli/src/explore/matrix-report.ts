@@ -24,7 +24,7 @@ export function shortText(cell: Cell): string {
 }
 
 /** All of it: each violation with those before it repaired, and an end that is not `holds`. */
-function wholeText(cell: Cell): string {
+export function wholeText(cell: Cell): string {
   const found = violations(cell).map((result) =>
     result.events === 0 ? violationText(result) : `${violationText(result)} (${result.events})`,
   );
@@ -72,7 +72,10 @@ export function endText(
   cells: readonly Cell[],
   missing: number,
 ): string[] {
-  const lines = ['', 'holds+violated+incomplete of each revision; +N: so many more stand behind it'];
+  const lines = [
+    '',
+    'holds+violated+incomplete of each revision; +N: so many more stand behind it',
+  ];
   if (missing > 0) lines.push(`${missing} cells were not searched`);
   for (const defect of defectsOf(revisions, cells)) lines.push('', ...defectText(defect));
   const without = cells.filter(({ message }) => message !== null);
@@ -147,7 +150,9 @@ function link(repair: string): string {
 
 /** A table as the formatter of the repository has it. */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((text, i) => Math.max(3, text.length, ...rows.map((row) => row[i]?.length ?? 0)));
+  const widths = head.map((text, i) =>
+    Math.max(3, text.length, ...rows.map((row) => row[i]?.length ?? 0)),
+  );
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((text, i) => text.padEnd(widths[i] ?? 0)).join(' | ')} |`;
   const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`;

@@ -87,7 +87,8 @@ class Matrix {
     this.#request = request;
     this.#io = io;
     this.#nameWidth = Math.max(8, ...request.scenarios.map((name) => name.length)) + 2;
-    if (request.format === 'text') this.#print(rowText('scenario', request.revisions, this.#nameWidth));
+    if (request.format === 'text')
+      this.#print(rowText('scenario', request.revisions, this.#nameWidth));
   }
 
   add(cell: Cell): void {
@@ -120,7 +121,9 @@ class Matrix {
     );
     const missing = scenarios.length * revisions.length - cells.length;
     if (format === 'json') {
-      this.#print(JSON.stringify(matrixJson(this.#request, cells, missing, this.#seconds), null, 2));
+      this.#print(
+        JSON.stringify(matrixJson(this.#request, cells, missing, this.#seconds), null, 2),
+      );
     } else if (format === 'markdown') {
       this.#print(matrixMarkdown(revisions, cells));
     } else {

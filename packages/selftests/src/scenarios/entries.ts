@@ -2,7 +2,7 @@
 // Scenarios about entries that nest: handlers with sections of their own, above each other and above a switch.
 
 import { type Scenario, scenario } from '@pkslab/explore';
-import type { RevisionRequest } from '@pkslab/kernel';
+import { type RevisionRequest, SoftirqNumber } from '@pkslab/kernel';
 import {
   copyFromUser,
   handlerSection,
@@ -66,5 +66,43 @@ export const nmiGrantsInSwitch: Scenario = scenario({
   setup(request: RevisionRequest) {
     const stack = withHandlers(request);
     return legalTasks(stack, storeAfterYield(stack), storeAfterYield(stack));
+  },
+});
+
+/** D-03: a machine check has the entry of an NMI, but comes above one too. Legal: sections. */
+export const machineCheckInSection: Scenario = scenario({
+  name: 'machine-check-in-section',
+  title: 'a task maps, stores and unmaps; a machine check and an NMI arrive, one above the other',
+  budget: { ...NO_EVENTS, machineCheck: 1, nmi: 1 },
+  setup(request: RevisionRequest) {
+    const stack = smallStack(request);
+    return legalTasks(stack, storeOnce(stack));
+  },
+});
+
+/** The switch's own steps, and what a task that is switched out in a fault keeps. Legal: as in nmi-in-switch. */
+export const machineCheckInSwitch: Scenario = scenario({
+  name: 'machine-check-in-switch',
+  title:
+    'two tasks switch inside their sections; a machine check with a section comes at any step of the switch',
+  budget: { ...NO_EVENTS, machineCheck: 1 },
+  setup(request: RevisionRequest) {
+    const stack = withHandlers(request);
+    return legalTasks(stack, storeAfterYield(stack), storeAfterYield(stack));
+  },
+});
+
+/** What an interrupt leaves for its way out. Legal: a section in a softirq, as a completion has it. */
+export const softirqInSection: Scenario = scenario({
+  name: 'softirq-in-section',
+  title:
+    'a task maps, stores and unmaps; an interrupt raises a softirq with a section, another interrupt comes into it',
+  budget: { ...NO_EVENTS, irq: 2 },
+  setup(request: RevisionRequest) {
+    const stack = smallStack(request);
+    const { entry, softirq } = stack.kernel;
+    softirq.open(SoftirqNumber.block, handlerSection(stack));
+    entry.requestIrq(IRQ_VECTOR, () => softirq.raise(SoftirqNumber.block));
+    return legalTasks(stack, storeOnce(stack));
   },
 });

@@ -2,9 +2,18 @@
 // The catalogue.
 
 import type { Scenario } from '@pkslab/explore';
-import { cpuReturns, irqInIdle, xenUpcall } from './cpus.ts';
-import { irqInFault, nmiGrantsInSwitch, nmiInIrq, nmiInSwitch } from './entries.ts';
-import { alias, allocRace, freedKeyMapped, handlerSecondKey, keyReuse, twoKeys } from './keys.ts';
+import { cpuReturns, hotplugBesideSection, irqInIdle, xenUpcall } from './cpus.ts';
+import {
+  irqInFault,
+  machineCheckInSection,
+  machineCheckInSwitch,
+  nmiGrantsInSwitch,
+  nmiInIrq,
+  nmiInSwitch,
+  softirqInSection,
+} from './entries.ts';
+import { freedKeyMapped, keyReuse, keyReuseInFault } from './key-reuse.ts';
+import { alias, allocRace, handlerSecondKey, twoKeys } from './keys.ts';
 import { kmapHandover } from './kmap-handover.ts';
 import { commitBio, commitProtocol } from './power-failure.ts';
 import {
@@ -44,8 +53,11 @@ import {
   attachSecond,
   detachLast,
   devdaxUnbind,
+  faultMigrates,
   freshCpus,
   kmapBesideSection,
+  machineCheckInMigration,
+  migrateInSection,
   sectionsOnTwoCpus,
   unmapUnderPage,
 } from './two-cpus.ts';
@@ -72,20 +84,28 @@ export const scenarios: readonly Scenario[] = Object.freeze([
   nmiInSwitch,
   nmiGrantsInSwitch,
   nmiInIrq,
+  machineCheckInSection,
+  machineCheckInSwitch,
+  softirqInSection,
   irqInFault,
   preemptedUpdates,
   freshCpus,
   irqInIdle,
   cpuReturns,
+  hotplugBesideSection,
   xenUpcall,
   twoKeys,
   handlerSecondKey,
   keyReuse,
+  keyReuseInFault,
   freedKeyMapped,
   alias,
   allocRace,
   attachRace,
   sectionsOnTwoCpus,
+  migrateInSection,
+  machineCheckInMigration,
+  faultMigrates,
   kmapBesideSection,
   daxWriteback,
   daxSupported,

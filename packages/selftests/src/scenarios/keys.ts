@@ -1,54 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Scenarios about keys beside the device's: a second consumer, a key that changes hands, an alias.
+// Scenarios about keys beside the device's: a second consumer, an alias, two drivers at once.
 
-import { type Scenario, type Setup, scenario } from '@pkslab/explore';
-import type { KernelModule, RevisionRequest } from '@pkslab/kernel';
-import { PKEY_DISABLE_ACCESS, type Pks, pksCore, pksTest } from '@pkslab/pks-core';
-import { type FieldDefinition, PAGE_SIZE } from '@pkslab/x86-cpu';
-import { type Domain, freshKeysAreClosed, legalCalls, pksInvariants } from '../invariants.ts';
+import { type Scenario, scenario } from '@pkslab/explore';
+import type { RevisionRequest } from '@pkslab/kernel';
+import { PKEY_DISABLE_ACCESS, pksCore } from '@pkslab/pks-core';
+import { PAGE_SIZE } from '@pkslab/x86-cpu';
 import { probing } from './probes.ts';
+import { giveBack, SECOND_CONSUMER, secretOf, setupWith } from './secret.ts';
 import { IRQ_VECTOR, NO_EVENTS, section, storeOnce } from './section.ts';
-import { type SmallStack, smallStack } from './small-stack.ts';
-
-const flagField = (name: string): FieldDefinition => ({
-  name: `scenario.${name}`,
-  type: 'bool',
-  initial: 0,
-  per: 'global',
-});
-
-/** Where keys are constants of the source, the second one is the test programme's. */
-const SECOND_CONSUMER: readonly KernelModule<unknown>[] = [pksTest];
-
-/** pks_key_free, where there is one. */
-function giveBack({ keys }: Pks, key: number, name: string): void {
-  if (!keys.isStatic) keys.free(key, name);
-}
-
-/** A page of RAM with a key of its own, as a driver with a secret makes it. */
-interface Secret {
-  readonly pks: Pks;
-  readonly key: number;
-  readonly address: number;
-}
-
-/** A driver that came up at boot: it has a key, and a page that carries it. */
-function secretOf({ kernel }: SmallStack, name: string): Secret {
-  const pks = kernel.module(pksCore);
-  const key = pks.keys.forConsumer(name, 'test');
-  const address = kernel.mm.vmalloc(PAGE_SIZE, { key, writable: true });
-  return { pks, key, address };
-}
-
-function setupWith(
-  { kernel, address, size }: SmallStack,
-  tasks: readonly number[],
-  areas: () => readonly Domain[],
-): Setup {
-  const invariants = pksInvariants(kernel, { address, size }, areas);
-  const all = [...invariants, freshKeysAreClosed(kernel), legalCalls()];
-  return { kernel, tasks, invariants: all, vectors: [IRQ_VECTOR] };
-}
+import { smallStack } from './small-stack.ts';
 
 /**
  * D-51: two keys, nested. Legal: a section of the device around one of the driver's own key, and the other way round.
@@ -99,56 +59,6 @@ export const handlerSecondKey: Scenario = scenario({
     });
     const task = kernel.spawn('A', storeOnce(stack));
     return setupWith(stack, [task], () => [{ address, size: PAGE_SIZE, key }]);
-  },
-});
-
-/**
- * A driver gives its key back though its worker has it open: a caller's bug, so a WARN is welcome, and so is a free that
- * is refused. But the worker must not reach what the key's next owner protects (I9).
- */
-export const keyReuse: Scenario = scenario({
-  name: 'key-reuse',
-  title: 'a key is freed while a sleeping task has it open, and another driver allocates it',
-  budget: { ...NO_EVENTS, irq: 1 },
-  setup(request: RevisionRequest) {
-    const stack = smallStack(request, 1, SECOND_CONSUMER);
-    const { kernel } = stack;
-    const pks = kernel.module(pksCore);
-    const opened = kernel.machine.column(flagField('opened'));
-    const reused = kernel.machine.column(flagField('reused'));
-    const key = pks.keys.forConsumer('first', 'test');
-    const worker = kernel.spawn('worker', () => {
-      pks.pkrs.updateProtection(key, 0);
-      opened.set(0, 1);
-      kernel.sched.sleepUntil(reused, 0, 1);
-      pks.pkrs.updateProtection(key, PKEY_DISABLE_ACCESS);
-    });
-    const owner = kernel.spawn('owner', () => {
-      if (opened.get(0) === 0) kernel.sched.sleepUntil(opened, 0, 1);
-      giveBack(pks, key, 'first');
-      pks.keys.forConsumer('second', 'test');
-      reused.set(0, 1);
-    });
-    const setup = setupWith(stack, [worker, owner], () => []);
-    return { ...setup, invariants: setup.invariants.filter(({ id }) => id !== 'I16') };
-  },
-});
-
-/**
- * D-33: the key goes, the page that carries it stays. A caller's bug ("unmap pages from the domain before freeing the
- * key"); the page must not become part of the next owner's domain (I9, I13).
- */
-export const freedKeyMapped: Scenario = scenario({
-  name: 'freed-key-mapped',
-  title: 'a driver frees its key and forgets the page that carries it',
-  budget: NO_EVENTS,
-  setup(request: RevisionRequest) {
-    const stack = smallStack(request, 1, SECOND_CONSUMER);
-    const { kernel } = stack;
-    const { pks, key, address } = secretOf(stack, 'first');
-    const owner = kernel.spawn('owner', () => giveBack(pks, key, 'first'));
-    const setup = setupWith(stack, [owner], () => [{ address, size: PAGE_SIZE, key }]);
-    return { ...setup, invariants: setup.invariants.filter(({ id }) => id !== 'I16') };
   },
 });
 

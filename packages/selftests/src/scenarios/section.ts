@@ -9,7 +9,7 @@ import type { SmallStack } from './small-stack.ts';
 export const NO_EVENTS: Budget = { irq: 0, nmi: 0, preempt: 0, pageFault: 0 };
 export const IRQ_VECTOR = 0x20;
 /** A user address: touching it may need a page fault first. */
-const USER_BUFFER = 0x1000;
+export const USER_BUFFER = 0x1000;
 
 /** A section: between the two calls its context may use the device's first page. */
 export interface Section {

@@ -7,7 +7,7 @@ import { kmap } from '@pkslab/kmap';
 import { MemoryType, type Memremap, type PagemapRequest } from '@pkslab/memremap';
 import { type FieldDefinition, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { legalCalls, pksInvariants } from '../invariants.ts';
-import { legalTasks, NO_EVENTS, section, storeOnce } from './section.ts';
+import { copyFromUser, legalTasks, NO_EVENTS, section, storeOnce } from './section.ts';
 import { addDevice, bareStack, SECOND_DEVICE_BASE, smallStack } from './small-stack.ts';
 
 const attachedField: FieldDefinition = {
@@ -98,6 +98,40 @@ export const sectionsOnTwoCpus: Scenario = scenario({
   setup(request: RevisionRequest) {
     const stack = smallStack(request, 2);
     return legalTasks(stack, storeOnce(stack), storeOnce(stack));
+  },
+});
+
+/** D-02: what a task has open goes with it. Legal: sections, which do not bind their task to a CPU. */
+export const migrateInSection: Scenario = scenario({
+  name: 'migrate-in-section',
+  title: 'a task is moved to the other CPU at any step of its section; an interrupt arrives',
+  budget: { ...NO_EVENTS, migrate: 1, irq: 1 },
+  setup(request: RevisionRequest) {
+    const stack = smallStack(request, 2);
+    return legalTasks(stack, storeOnce(stack), storeOnce(stack));
+  },
+});
+
+/** A move is the exit of an interrupt and a switch, on two CPUs. Legal: as in migrate-in-section. */
+export const machineCheckInMigration: Scenario = scenario({
+  name: 'machine-check-in-migration',
+  title: 'a task is moved to an idle CPU inside its section; a machine check comes on either CPU',
+  budget: { ...NO_EVENTS, migrate: 1, machineCheck: 1 },
+  setup(request: RevisionRequest) {
+    const stack = smallStack(request, 2);
+    return legalTasks(stack, storeOnce(stack));
+  },
+});
+
+/** D-02: a fault sleeps on one CPU and returns on another. Legal: copy_from_user in a section. */
+export const faultMigrates: Scenario = scenario({
+  name: 'fault-migrates',
+  title:
+    'a copy from user memory faults and sleeps inside a section; its task may go on on the other CPU',
+  budget: { ...NO_EVENTS, pageFault: 1, migrate: 1 },
+  setup(request: RevisionRequest) {
+    const stack = smallStack(request, 2);
+    return legalTasks(stack, copyFromUser(stack), storeOnce(stack));
   },
 });
 
