@@ -22,7 +22,7 @@ export class UnprotectedCount extends DevAccess {
   override disable(_cookie?: number, rights: Rights = this.pkrs): boolean {
     if (!this.acts()) return false;
     this.grant.handOver(this.grantUpdate);
-    if (this.warns && this.ref.get(this.countIndex()) === 0) {
+    if (this.warns && this.readCount() === 0) {
       this.kernel.oops.warn(this.surplusText);
       this.grantUpdate.end();
       return false;
@@ -35,16 +35,14 @@ export class UnprotectedCount extends DevAccess {
   }
 
   protected increment(): number {
-    const index = this.countIndex();
-    const count = (this.ref.get(index) + 1) >>> 0;
-    this.ref.set(index, count);
+    const count = (this.readCount() + 1) >>> 0;
+    this.writeCount(count);
     return count;
   }
 
   protected decrement(): number {
-    const index = this.countIndex();
-    const count = (this.ref.get(index) - 1) >>> 0;
-    this.ref.set(index, count);
+    const count = (this.readCount() - 1) >>> 0;
+    this.writeCount(count);
     return count;
   }
 }
@@ -52,11 +50,11 @@ export class UnprotectedCount extends DevAccess {
 /** atomic_inc_return and atomic_dec_return: each is one instruction, but count and key are still two. */
 export class AtomicCount extends UnprotectedCount {
   protected override increment(): number {
-    return this.ref.add(this.countIndex(), 1);
+    return this.ref.add(this.tasks.current, 1);
   }
 
   protected override decrement(): number {
-    return this.ref.add(this.countIndex(), -1);
+    return this.ref.add(this.tasks.current, -1);
   }
 }
 

@@ -195,20 +195,23 @@ export class DevAccess {
     return this.gate === null ? this.pkey !== PKEY_INVALID : this.gate.unlikely();
   }
 
-  /** Which count is the running context's. */
-  protected countIndex(): number {
-    return this.tasks.current;
+  /** The count of the running context. */
+  protected readCount(): number {
+    return this.ref.get(this.tasks.current);
+  }
+
+  protected writeCount(count: number): void {
+    this.ref.set(this.tasks.current, count);
   }
 
   /** A program, and a task, ends without a grant: what is still open is closed, and reported. */
   #hookEnds(): void {
     const { slots, oops } = this.kernel;
     const close = (when: string): void => {
-      const index = this.countIndex();
-      const ref = this.ref.get(index);
+      const ref = this.readCount();
       if (ref === 0) return;
       oops.warn(`memremap: ${this.ref.field.name} is ${ref} at ${when}`);
-      this.ref.set(index, 0);
+      this.writeCount(0);
       this.pkrs.changeRights(this.pkey, PKEY_DISABLE_ACCESS);
     };
     slots.exec.push(() => close('exec'));
@@ -220,16 +223,14 @@ export class DevAccess {
     const { slots, oops } = this.kernel;
     const word = slots.reserveEntryWord();
     slots.entrySave.push((state) => {
-      const index = this.countIndex();
-      state.words[word] = this.ref.get(index);
-      this.ref.set(index, 0);
+      state.words[word] = this.readCount();
+      this.writeCount(0);
     });
     slots.entryRestore.push((state) => {
-      const index = this.countIndex();
-      if (this.ref.get(index) !== 0) {
+      if (this.readCount() !== 0) {
         oops.warnOnce(`memremap: ${this.ref.field.name} != 0 on exception exit`);
       }
-      this.ref.set(index, state.words[word] as number);
+      this.writeCount(state.words[word] as number);
     });
   }
 }

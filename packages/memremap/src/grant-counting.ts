@@ -41,8 +41,12 @@ export class PerCpuCount extends UnprotectedCount {
     return ended;
   }
 
-  protected override countIndex(): number {
-    return this.machine.cpu.index;
+  protected override readCount(): number {
+    return this.#count.read();
+  }
+
+  protected override writeCount(count: number): void {
+    this.#count.write(count);
   }
 
   /** this_cpu_inc_return: on whichever CPU the instruction runs. */

@@ -111,6 +111,7 @@ describe('the programme', () => {
       'writecache',
       'surplus-disable',
       'mapped-key',
+      'freed-in-fault',
     ]);
   });
 

@@ -203,7 +203,7 @@ export const rows: readonly Defect[] = [
   {
     id: 'D-47',
     name: 'WARN in the stubs',
-    reason: 'the stubs of a configuration without PKS, whose text a panic_on_warn machine sees',
+    test: 'packages/pks-core/test/config.test.ts',
   },
   {
     id: 'D-48',

@@ -87,9 +87,9 @@ export function newTaskStartsClosed(rights: Rights): Invariant {
     mark(view, id) {
       if (id !== Mark.start) return null;
       const saved = rights.saved(view.task);
-      const ref = rights.ref(view.task);
-      if (saved === rights.init && ref === 0) return null;
-      return `task ${view.task} starts with saved_pkrs ${hex(saved)}, count ${ref}`;
+      const count = rights.count(view) ?? 0;
+      if (saved === rights.init && count === 0) return null;
+      return `task ${view.task} starts with saved_pkrs ${hex(saved)}, count ${count}`;
     },
   });
 }
@@ -99,7 +99,7 @@ export function cpuStartsClosed(kernel: Kernel, rights: Rights): Invariant {
   const { machine } = kernel;
   const { cr4 } = machine.registers;
   const isEnabled = (cpu: number): boolean => ((cr4.values[cpu] as number) & CR4_PKS) !== 0;
-  const problems = machine.features.pks
+  const problems = rights.enabled
     ? machine.cpus.flatMap(({ index }) => {
         const enabled = isEnabled(index);
         const msr = rights.msr(index);
@@ -118,7 +118,7 @@ export function cpuStartsClosed(kernel: Kernel, rights: Rights): Invariant {
     boundary(view) {
       // A CPU that came back may run the idle task until its set-up is done.
       const isIdle = view.task < machine.cpus.length;
-      if (!machine.features.pks || isIdle || isEnabled(view.cpu)) return problems[0] ?? null;
+      if (!rights.enabled || isIdle || isEnabled(view.cpu)) return problems[0] ?? null;
       return `CPU ${view.cpu} runs task ${view.task} with CR4.PKS 0`;
     },
   });

@@ -58,14 +58,15 @@ export function countMatchesKey(rights: Rights): Invariant {
     suspendedIn: GRANTING,
     boundary(view) {
       if (view.frame !== 'task') return null;
-      const ref = rights.ref(view.task);
+      const count = rights.count(view);
       const saved = rights.saved(view.task);
-      if (ref > 0 === rights.isOpen(saved)) return null;
-      return `task ${view.task}: count ${ref}, saved_pkrs ${hex(saved)}`;
+      if (count === null || count > 0 === rights.isOpen(saved)) return null;
+      return `task ${view.task}: count ${count}, saved_pkrs ${hex(saved)}`;
     },
     mark(view, id) {
-      if (id !== Mark.exit || view.frame !== 'task' || rights.ref(view.task) === 0) return null;
-      return `task ${view.task} exits with count ${rights.ref(view.task)}`;
+      if (id !== Mark.exit || view.frame !== 'task') return null;
+      const count = rights.count(view) ?? 0;
+      return count === 0 ? null : `task ${view.task} exits with count ${count}`;
     },
   });
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the rules of protection keys look at: registers and cells, read without an operation.
 
-import type { WatchedCell, Window } from '@pkslab/explore';
+import type { View, WatchedCell, Window } from '@pkslab/explore';
 import type { Kernel } from '@pkslab/kernel';
 import { memremap } from '@pkslab/memremap';
 import { pkrsCacheField, pksCore, savedPkrsField } from '@pkslab/pks-core';
@@ -24,7 +24,10 @@ export interface Rights {
   msr(cpu: number): number;
   cache(cpu: number): number;
   saved(task: number): number;
-  ref(task: number): number;
+  /** Open sections by the count of the running task, or of its CPU; null where nothing is counted (`cookie`). */
+  count(view: Pick<View, 'cpu' | 'task'>): number | null;
+  /** Whether the kernel has PKS and uses it: what CPUs are to start with only then means anything. */
+  readonly enabled: boolean;
   /** The cells behind these. */
   readonly columns: {
     readonly msr: Column;
@@ -43,11 +46,13 @@ export interface Rights {
 export function rightsOf(kernel: Kernel): Rights {
   const { machine } = kernel;
   const { access } = kernel.module(memremap);
+  const { pkrs, enabled } = kernel.module(pksCore);
+  const counting = kernel.choice('grantCounting');
   const cells = {
     msr: cellOf('MSR', machine.registers.pkrs, 'cpu'),
     cache: cellOf('cache', machine.column(pkrsCacheField), 'cpu'),
     saved: cellOf('saved', machine.column(savedPkrsField), 'task'),
-    count: cellOf('count', access.ref, 'task'),
+    count: cellOf('count', access.ref, access.ref.field.per === 'cpu' ? 'cpu' : 'task'),
   };
   const { values: msr } = cells.msr.column;
   const { values: cache } = cells.cache.column;
@@ -65,8 +70,9 @@ export function rightsOf(kernel: Kernel): Rights {
     msr: (cpu) => msr[cpu] as number,
     cache: (cpu) => cache[cpu] as number,
     saved: (task) => saved[task] as number,
-    ref: (task) => ref[task] as number,
-    init: kernel.module(pksCore).pkrs.init.value,
+    count: (view) => (counting === 'cookie' ? null : (ref[cells.count.index(view)] as number)),
+    enabled,
+    init: pkrs.init.value,
     isOpen: (value) => ((value >>> shift) & 0b01) === 0,
     cells,
   };

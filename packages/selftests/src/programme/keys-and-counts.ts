@@ -3,10 +3,23 @@
 
 import { memremap } from '@pkslab/memremap';
 import { pksCore } from '@pkslab/pks-core';
-import { PAGE_SIZE } from '@pkslab/x86-cpu';
+import { FAULTABLE, FIXED_UP, type FieldDefinition, Op, PAGE_SIZE } from '@pkslab/x86-cpu';
 import type { Bench, SelfTest } from './bench.ts';
 import { attachDevice } from './device-rig.ts';
 import { bootAllocator } from './programme-of.ts';
+
+/** Memory that everybody may store to, and a user address. */
+const ORDINARY = 0x10_0000;
+const USER_BUFFER = 0x1000;
+/** Whether a task reached the page of a key's next owner; before that, the page's address. */
+const secretField: FieldDefinition = {
+  name: 'selftest.secret',
+  type: 'address',
+  initial: 0,
+  per: 'global',
+};
+const REFUSED = 1;
+const REACHED = 2;
 
 function childCount(bench: Bench): void {
   const kernel = bench.boot();
@@ -42,6 +55,38 @@ function mappedKey(bench: Bench): void {
   bench.check(kept, 'a key that a page carries is given back');
 }
 
+/** A task has a key open and sleeps in a fault, while the key becomes another's. */
+function freedInFault(bench: Bench): void {
+  const kernel = bootAllocator(bench);
+  const { keys, pkrs } = kernel.module(pksCore);
+  const { machine, mm } = kernel;
+  const key = kernel.call(() => keys.alloc('first'));
+  const secret = machine.column(secretField);
+  kernel.spawn('careless', () => {
+    pkrs.updateProtection(key, 0);
+    machine.operate(Op.store32 | FAULTABLE, mm.directAddress(ORDINARY), USER_BUFFER, 3, 0);
+    secret.set(0, machine.tryLoad32(secret.get(0)) === FIXED_UP ? REFUSED : REACHED);
+  });
+  kernel.spawn('owner', () => {
+    keys.free(key, 'first');
+    secret.set(0, mm.vmalloc(PAGE_SIZE, { key: keys.alloc('second'), writable: true }));
+  });
+  let faulted = false;
+  kernel.runner.attach({
+    boundary(runner, kind) {
+      if ((kind & FAULTABLE) === 0 || faulted) return;
+      faulted = true;
+      runner.userPageFault(USER_BUFFER, true);
+    },
+  });
+  kernel.run();
+  bench.equal(
+    'what the task reaches of the next owner of its key',
+    secret.values[0] as number,
+    REFUSED,
+  );
+}
+
 export const keyAndCountTests: readonly SelfTest[] = [
   {
     name: 'child-count',
@@ -60,5 +105,11 @@ export const keyAndCountTests: readonly SelfTest[] = [
     sentence: 'A key that a page carries is not given back.',
     origin: 'ours',
     run: mappedKey,
+  },
+  {
+    name: 'freed-in-fault',
+    sentence: 'A task that sleeps in a fault comes back without the key that was freed meanwhile.',
+    origin: 'ours',
+    run: freedInFault,
   },
 ];

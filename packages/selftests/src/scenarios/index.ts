@@ -2,6 +2,14 @@
 // The catalogue.
 
 import type { Scenario } from '@pkslab/explore';
+import {
+  attachFirst,
+  attachRace,
+  attachSecond,
+  detachLast,
+  devdaxUnbind,
+  unmapUnderPage,
+} from './attach.ts';
 import { cpuReturns, hotplugBesideSection, irqInIdle, xenUpcall } from './cpus.ts';
 import {
   irqInFault,
@@ -48,18 +56,12 @@ import {
   yieldInSection,
 } from './tasks.ts';
 import {
-  attachFirst,
-  attachRace,
-  attachSecond,
-  detachLast,
-  devdaxUnbind,
   faultMigrates,
   freshCpus,
   kmapBesideSection,
   machineCheckInMigration,
   migrateInSection,
   sectionsOnTwoCpus,
-  unmapUnderPage,
 } from './two-cpus.ts';
 
 /** Every scenario, smallest first. */

@@ -2,8 +2,9 @@
 // What the users of a revision write around a touch of device memory, and the tasks of a scenario.
 
 import type { Budget, Setup } from '@pkslab/explore';
+import type { Kernel } from '@pkslab/kernel';
 import { FAULTABLE, Op, PAGE_SIZE } from '@pkslab/x86-cpu';
-import { legalCalls, pksInvariants } from '../invariants.ts';
+import { type DeviceRange, legalCalls, pksInvariants } from '../invariants.ts';
 import type { SmallStack } from './small-stack.ts';
 
 export const NO_EVENTS: Budget = { irq: 0, nmi: 0, preempt: 0, pageFault: 0 };
@@ -90,14 +91,19 @@ type Call = () => void;
 /** What a task does: one call, or several, each of them a system call or program of its own. */
 type Calls = Call | readonly Call[];
 
+/** Tasks that use a device, all of whose calls are legal. */
+export function legalSetup(kernel: Kernel, device: DeviceRange, tasks: readonly number[]): Setup {
+  const invariants = [...pksInvariants(kernel, device), legalCalls()];
+  return { kernel, tasks, invariants, vectors: [IRQ_VECTOR] };
+}
+
 /** Tasks A, B …, all of whose calls are legal. */
 export function legalTasks(stack: SmallStack, ...all: readonly Calls[]): Setup {
   const { kernel } = stack;
   const tasks = all.map((calls, i) =>
     kernel.spawn(String.fromCharCode(65 + i), ...(typeof calls === 'function' ? [calls] : calls)),
   );
-  const invariants = [...pksInvariants(kernel, stack), legalCalls()];
-  return { kernel, tasks, invariants, vectors: [IRQ_VECTOR] };
+  return legalSetup(kernel, stack, tasks);
 }
 
 /**

@@ -6,9 +6,9 @@ import { type Scenario, type Setup, scenario } from '@pkslab/explore';
 import { ENODEV, type RevisionRequest } from '@pkslab/kernel';
 import { memoryMedia, type PmemDevice } from '@pkslab/pmem';
 import { CHUNK_SIZE, PAGE_SIZE } from '@pkslab/x86-cpu';
-import { flushedIsDurable, legalCalls, pksInvariants } from '../invariants.ts';
+import { flushedIsDurable } from '../invariants.ts';
 import { bootStack, type Stack } from '../stack.ts';
-import { IRQ_VECTOR, NO_EVENTS } from './section.ts';
+import { legalSetup, NO_EVENTS } from './section.ts';
 
 /** A stack with one pmem device of 2 MiB. */
 function storage(request: RevisionRequest, cpus = 1): Stack & { readonly device: PmemDevice } {
@@ -32,8 +32,7 @@ function users(
       if (call() < 0) kernel.oops.warn('a legal call failed');
     }),
   );
-  const invariants = [...pksInvariants(kernel, device), legalCalls()];
-  return { kernel, tasks, invariants, vectors: [IRQ_VECTOR] };
+  return legalSetup(kernel, device, tasks);
 }
 
 /** Legal: bios to a device of one's own. */
