@@ -63,6 +63,21 @@ export const cpuReturns: Scenario = scenario({
   },
 });
 
+/** D-48: what is enabled before what it needs. Legal: taking a CPU down and up. */
+export const nmiInBringUp: Scenario = scenario({
+  name: 'nmi-in-bring-up',
+  title: 'a task takes CPU 1 down and up; an NMI comes on either CPU, at any step of it',
+  budget: { ...NO_EVENTS, nmi: 1 },
+  setup(request: RevisionRequest) {
+    const stack = smallStack(request, 2);
+    const { hotplug } = stack.kernel;
+    return legalTasks(stack, () => {
+      hotplug.down(1);
+      hotplug.up(1);
+    });
+  },
+});
+
 /**
  * The CPU that goes takes nothing of a section with it. Legal: taking a CPU down and up in a task, and sections: one
  * elsewhere, and one of a task that has to leave the CPU in the midst of it.
@@ -89,8 +104,9 @@ export const hotplugBesideSection: Scenario = scenario({
 /** D-14: an entry that leaves by another exit. Legal: a preemptible hypercall in a section, and Xen's upcall there. */
 export const xenUpcall: Scenario = scenario({
   name: 'xen-upcall',
-  title: 'Xen’s upcall arrives while a task makes a preemptible hypercall inside its section',
-  budget: { ...NO_EVENTS, irq: 1 },
+  title:
+    'Xen’s upcall arrives in a preemptible hypercall inside a section, and an NMI at any step of it',
+  budget: { ...NO_EVENTS, irq: 1, nmi: 1 },
   setup(request: RevisionRequest) {
     const stack = smallStack(request);
     const { machine, entry } = stack.kernel;

@@ -2,7 +2,12 @@
 // Scenarios about entries that nest: handlers with sections of their own, above each other and above a switch.
 
 import { type Scenario, scenario } from '@pkslab/explore';
-import { type RevisionRequest, SoftirqNumber } from '@pkslab/kernel';
+import {
+  type RevisionRequest,
+  SoftirqNumber,
+  VECTOR_BREAKPOINT,
+  VECTOR_DEBUG,
+} from '@pkslab/kernel';
 import {
   copyFromUser,
   handlerSection,
@@ -72,11 +77,25 @@ export const nmiGrantsInSwitch: Scenario = scenario({
 /** D-03: a machine check has the entry of an NMI, but comes above one too. Legal: sections. */
 export const machineCheckInSection: Scenario = scenario({
   name: 'machine-check-in-section',
-  title: 'a task maps, stores and unmaps; a machine check and an NMI arrive, one above the other',
+  title:
+    'a task, an NMI above it and a machine check above that, or the other way round, each have a section',
   budget: { ...NO_EVENTS, machineCheck: 1, nmi: 1 },
   setup(request: RevisionRequest) {
-    const stack = smallStack(request);
+    const stack = withHandlers(request);
     return legalTasks(stack, storeOnce(stack));
+  },
+});
+
+/** D-03: what else has the entry of an NMI. Legal: sections, in handlers of #DB and #BP too. */
+export const debugInSection: Scenario = scenario({
+  name: 'debug-in-section',
+  title: 'a task maps, stores and unmaps; #DB or #BP arrives, with a section, and an NMI into that',
+  budget: { ...NO_EVENTS, irq: 1, nmi: 1 },
+  setup(request: RevisionRequest) {
+    const stack = smallStack(request);
+    const vectors = [VECTOR_DEBUG, VECTOR_BREAKPOINT];
+    for (const vector of vectors) stack.kernel.entry.requestIrq(vector, handlerSection(stack));
+    return { ...legalTasks(stack, storeOnce(stack)), vectors };
   },
 });
 

@@ -10,8 +10,9 @@ import {
   devdaxUnbind,
   unmapUnderPage,
 } from './attach.ts';
-import { cpuReturns, hotplugBesideSection, irqInIdle, xenUpcall } from './cpus.ts';
+import { cpuReturns, hotplugBesideSection, irqInIdle, nmiInBringUp, xenUpcall } from './cpus.ts';
 import {
+  debugInSection,
   irqInFault,
   machineCheckInSection,
   machineCheckInSwitch,
@@ -87,6 +88,7 @@ export const scenarios: readonly Scenario[] = Object.freeze([
   nmiGrantsInSwitch,
   nmiInIrq,
   machineCheckInSection,
+  debugInSection,
   machineCheckInSwitch,
   softirqInSection,
   irqInFault,
@@ -94,6 +96,7 @@ export const scenarios: readonly Scenario[] = Object.freeze([
   freshCpus,
   irqInIdle,
   cpuReturns,
+  nmiInBringUp,
   hotplugBesideSection,
   xenUpcall,
   twoKeys,
