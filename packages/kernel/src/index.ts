@@ -61,6 +61,7 @@ export { type EntryState, type Regs, Slots } from './slots.ts';
 export { Smp, type SmpFunction } from './smp.ts';
 export { Softirq, SoftirqNumber } from './softirq.ts';
 export { defineStaticKey, StaticKey, type StaticKeyDefinition } from './static-branch.ts';
+export { StopMachine } from './stop-machine.ts';
 export { type TaskCode, TaskState, Tasks, TIF_WORK_CTXSW } from './task.ts';
 export { UserMm } from './user-mm.ts';
 export {

@@ -30,6 +30,7 @@ import { Slots } from './slots.ts';
 import { Smp } from './smp.ts';
 import { Softirq } from './softirq.ts';
 import { StaticKey, type StaticKeyDefinition } from './static-branch.ts';
+import { StopMachine } from './stop-machine.ts';
 import { type TaskCode, TaskState, Tasks } from './task.ts';
 import { UserMm } from './user-mm.ts';
 
@@ -85,6 +86,8 @@ export class Kernel {
   /** Function calls on other CPUs. */
   readonly smp: Smp;
   readonly hotplug: Hotplug;
+  /** All CPUs but one stand still. */
+  readonly stopMachine: StopMachine;
   readonly mm: KernelMappings;
   /** The user half of the address space, and user mode. */
   readonly userMm: UserMm;
@@ -148,7 +151,9 @@ export class Kernel {
     this.userMm = this.#makeUserMm();
     new FaultHandler(machine, preempt, tasks, sched, slots, oops, entry, warn, this.userMm);
     this.smp = new Smp({ machine, cpus, preempt, entry, oops });
-    this.hotplug = this.#makeHotplug();
+    const lock = this.#newMutex(cpuHotplugLock);
+    this.hotplug = this.#makeHotplug(lock);
+    this.stopMachine = new StopMachine({ machine, cpus, preempt, entry, lock });
     this.runner = new Runner(machine, tasks, this.sched, cpus);
     for (const module of modules) this.#modules.set(module, module.create(this));
   }
@@ -170,10 +175,9 @@ export class Kernel {
     });
   }
 
-  #makeHotplug(): Hotplug {
+  #makeHotplug(lock: Mutex): Hotplug {
     const { machine, cpus, sched, tasks, preempt, smp, rcu, slots, oops, printk } = this;
     const { root } = this.mm;
-    const lock = this.#newMutex(cpuHotplugLock);
     const setup = this.choice('onlineSetup') as OnlineSetup;
     return new Hotplug({
       ...{ machine, cpus, sched, tasks, preempt, smp, rcu, slots, oops, printk },

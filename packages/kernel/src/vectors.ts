@@ -7,4 +7,5 @@ export const VECTOR_BREAKPOINT = 3;
 export const VECTOR_MACHINE_CHECK = 18;
 export const HYPERVISOR_CALLBACK_VECTOR = 0xf3;
 export const CALL_FUNCTION_SINGLE_VECTOR = 0xfb;
+export const CALL_FUNCTION_VECTOR = 0xfc;
 export const RESCHEDULE_VECTOR = 0xfd;

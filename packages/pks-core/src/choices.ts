@@ -79,6 +79,7 @@ const REFERENCE: Choices = {
   ...RFC_V2,
   initOrder: 'pkrsFirst',
   firstWrite: 'raw',
+  writePkrs: 'irqsOff',
   entrySaves: 'registerAndSaved',
   keyCallbacks: 'bounded',
   forkPolicy: 'init',
@@ -104,8 +105,9 @@ const REFERENCE: Choices = {
  * - `initOrder` — whether CR4.PKS is set before or after the first value is written.
  * - `firstWrite` — whether that value is written raw, or through whatever `writePkrs` does, which may find the
  *   cache equal and write nothing (D-18).
- * - `writePkrs` — how cache and register are written: always, by a caller with preemption off; self-contained,
- *   get_cpu_ptr and a compare; or a compare and an assertion that preemption is off (D-10).
+ * - `writePkrs` — how cache and register are written, and what keeps an update whole: always, by a caller with
+ *   preemption off; by one that leaves it on, which nobody posted (D-10); with interrupts off over the whole update;
+ *   self-contained, get_cpu_ptr and a compare; or a compare and an assertion that preemption is off.
  * - `schedIn` — what the switch hook writes: the saved value if the cache differs; the saved value; the saved
  *   value AND V7's mask of abandoned keys; the saved value AND the global rights (`off` is for sabotage).
  * - `entrySaves` — what an entry keeps of the interrupted context: the cached register value alone
@@ -120,7 +122,9 @@ const REFERENCE: Choices = {
  * - `forkPolicy` — whether a child starts with its parent's rights or with INIT (I11).
  * - `execReset` — whether exec writes the register too, or leaves that to the next switch.
  * - `freePolicy` — whether pks_key_free checks what it is given: whose key it is, and that no mapping carries it.
- * - `freeScope` — where it closes the key: in the calling thread, as posted, or in every task and on every CPU (D-33, I9).
+ * - `freeScope` — where it closes the key: in the calling thread, as posted; in what tasks have saved (for sabotage); or
+ *   everywhere: while the other CPUs are stopped, in every task, and in what entries that are under way bring back
+ *   (D-33, I9).
  * - `updatePolicy` — whether pks_update_protection checks what it is given: not at all, its upper bound (V10), or
  *   everything.
  * - `updateStub` — whether pks_update_protection without its Kconfig option is a WARN_ON_ONCE(1), which stops a
@@ -165,7 +169,7 @@ export const pksChoices: ChoiceSlice = {
     noAccess: ['01b', '11b'],
     initOrder: ['cr4First', 'pkrsFirst'],
     firstWrite: ['compared', 'raw'],
-    writePkrs: ['unconditional', 'selfContained', 'asserting'],
+    writePkrs: ['unconditional', 'preemptible', 'irqsOff', 'selfContained', 'asserting'],
     schedIn: ['compare', 'plain', 'mask', 'global', 'off'],
     entrySaves: ['nothing', 'cache', 'cacheAndSaved', 'threadValue', 'registerAndSaved'],
     globalGrants: ['none', 'andCache'],
@@ -175,7 +179,7 @@ export const pksChoices: ChoiceSlice = {
     forkPolicy: ['copy', 'init'],
     execReset: ['saved', 'savedAndRegister'],
     freePolicy: ['trusting', 'checked'],
-    freeScope: ['thread', 'everywhere'],
+    freeScope: ['thread', 'tasks', 'everywhere'],
     updatePolicy: ['trusting', 'bounded', 'checked'],
     updateStub: ['warns', 'silent'],
     oopsPkrs: ['never', 'onKeyFault', 'onKeyFaultWithPks', 'whenOn'],
@@ -184,6 +188,7 @@ export const pksChoices: ChoiceSlice = {
   repairs: {
     'D-02': { entrySaves: 'registerAndSaved' },
     'D-04': { entrySaves: 'registerAndSaved' },
+    'D-10': { writePkrs: 'irqsOff' },
     'D-12': { globalGrants: 'none', globalPut: 'paired' },
     'D-17': { initValue: 'constant' },
     'D-18': { firstWrite: 'raw' },
@@ -194,19 +199,22 @@ export const pksChoices: ChoiceSlice = {
     'D-49': { oopsPkrs: 'whenOn' },
     'fork-inherits': { forkPolicy: 'init' },
     'exec-keeps-register': { execReset: 'savedAndRegister' },
-    'compared-write': { writePkrs: 'unconditional' },
-    'lockless-free': { clearBit: 'locked' },
+    'compared-write': { writePkrs: 'irqsOff' },
+    // Either alone ends it: nobody can come between a read and a write while all others stand still.
+    'lockless-free': { clearBit: 'locked', freeScope: 'everywhere' },
   },
   sabotages: {
     'entry-saves-nothing': { entrySaves: 'nothing' },
     'saved-not-preserved': { entrySaves: 'cache' },
     'switch-writes-nothing': { schedIn: 'off' },
     'free-closes-one-thread': { freeScope: 'thread' },
+    'free-skips-entries': { freeScope: 'tasks' },
+    'update-preemptible': { writePkrs: 'preemptible' },
     'fork-copies-rights': { forkPolicy: 'copy' },
     'boot-cpu-open': { initValue: 'earlyInitcall' },
     'write-compares-first': { writePkrs: 'selfContained' },
     'exec-leaves-register': { execReset: 'saved' },
     'free-asks-nobody': { freePolicy: 'trusting' },
-    'free-not-atomic': { keyAlloc: 'locklessBitmap', clearBit: 'plain' },
+    'free-not-atomic': { keyAlloc: 'locklessBitmap', clearBit: 'plain', freeScope: 'tasks' },
   },
 };

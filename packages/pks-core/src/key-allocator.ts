@@ -3,9 +3,10 @@
 
 import { EINVAL, ENOSPC, EOPNOTSUPP, type Kernel } from '@pkslab/kernel';
 import type { Column, FieldDefinition } from '@pkslab/x86-cpu';
+import { type FreeScope, type FreeScopeChoice, freeScopeOf } from './free-scope.ts';
 import { type KeyMap, LocklessKeyMap, MutexKeyMap } from './key-map.ts';
 import type { Keys } from './keys.ts';
-import { PKEY_DISABLE_ACCESS, PKS_KERN_DEFAULT_KEY, PKS_NUM_KEYS } from './pkr.ts';
+import { PKS_KERN_DEFAULT_KEY, PKS_NUM_KEYS } from './pkr.ts';
 import type { Pkrs } from './pkrs.ts';
 
 /** pks_key_users: the owner's name, as its number in the name table; 0 is NULL. */
@@ -20,26 +21,24 @@ const keyUsersField: FieldDefinition = {
 export class KeyAllocator implements Keys {
   readonly isStatic = false;
   readonly #kernel: Kernel;
-  readonly #pkrs: Pkrs;
   readonly #map: KeyMap;
   readonly #users: Column;
   readonly #names = new Map<number, string>();
   readonly #kept = new Set<number>();
   readonly #checked: boolean;
-  readonly #everywhere: boolean;
+  readonly #giveBack: FreeScope;
   /** What alloc returns without PKS. */
   readonly #noPks: number;
 
   constructor(kernel: Kernel, pkrs: Pkrs) {
     this.#kernel = kernel;
-    this.#pkrs = pkrs;
     this.#map =
       kernel.choice('keyAlloc') === 'locklessBitmap'
         ? new LocklessKeyMap(kernel)
         : new MutexKeyMap(kernel);
     this.#users = kernel.machine.column(keyUsersField);
     this.#checked = kernel.choice('freePolicy') === 'checked';
-    this.#everywhere = kernel.choice('freeScope') === 'everywhere';
+    this.#giveBack = freeScopeOf(kernel.choice('freeScope') as FreeScopeChoice, kernel, pkrs);
     this.#noPks = kernel.choice('noPksErrno') === 'EOPNOTSUPP' ? -EOPNOTSUPP : -EINVAL;
     this.#users.values[PKS_KERN_DEFAULT_KEY] = this.#nameNumber('kernel');
     kernel.initcall('late', () => {
@@ -111,23 +110,14 @@ export class KeyAllocator implements Keys {
     if (complaint !== null) {
       this.#kernel.oops.warn(`x86/pkeys: free of key ${pkey}, ${complaint}`);
     } else {
-      if (this.#everywhere) this.#giveBackClosed(pkey);
-      else this.#giveBackPosted(pkey);
+      this.#giveBack(pkey, () => this.#release(pkey));
     }
     this.#map.unlock();
   }
 
-  /** What belongs to the old owner is gone before the bit says that the key is free. */
-  #giveBackClosed(pkey: number): void {
-    this.#pkrs.closeEverywhere(pkey);
-    this.#users.set(pkey, 0);
-    this.#map.giveBack(pkey);
-  }
-
-  #giveBackPosted(pkey: number): void {
+  #release(pkey: number): void {
     this.#map.giveBack(pkey);
     this.#users.set(pkey, 0);
-    this.#pkrs.changeRights(pkey, PKEY_DISABLE_ACCESS);
   }
 
   #complaint(pkey: number, pkeyUser: string | undefined): string | null {

@@ -23,7 +23,7 @@ import {
 import { GlobalGrants } from './global-grants.ts';
 import { InitValue } from './init-value.ts';
 import { hookOops, type OopsPkrsChoice } from './oops-pkrs.ts';
-import { getNewPkr, INIT_PKRS_VALUE, PKEY_DISABLE_ACCESS, pkrPair } from './pkr.ts';
+import { getNewPkr, INIT_PKRS_VALUE, PKEY_DISABLE_ACCESS } from './pkr.ts';
 import { isPksEnabled } from './pks-config.ts';
 import type { StaticKeyNumbers } from './pks-keys.ts';
 import { type UpdateCheck, updateCheckOf } from './update-policy.ts';
@@ -129,6 +129,11 @@ export class Pkrs implements Copies {
     this.writer.write(value);
   }
 
+  /** The pair of a key that may not be used. */
+  get noAccess(): number {
+    return this.init.noAccess;
+  }
+
   /** What a handler, a CPU and a new program start with. */
   readInit(): number {
     return this.init.read();
@@ -181,7 +186,9 @@ export class Pkrs implements Copies {
    * kernel.machine.rdmsr(0x6e1); // => 0x55555550
    */
   updateProtection(pkey: number, protection: number): void {
+    const flags = this.writer.begin();
     if (this.#allows(pkey, protection)) this.changeRights(pkey, protection);
+    this.writer.end(flags);
   }
 
   /** Complains of an update where the revision does; whether it is done. */
@@ -196,27 +203,13 @@ export class Pkrs implements Copies {
   /** pks_update_protection without the checks, for whoever holds the key and its bits as constants. */
   changeRights(pkey: number, protection: number): void {
     const { saved } = this;
+    const flags = this.writer.begin();
     const current = this.tasks.getCurrent();
     this.update.begin();
     const bits = this.init.encode(protection);
     saved.set(current, getNewPkr(saved.get(current), pkey, bits));
     this.writer.load(saved, current, this.update);
-  }
-
-  /**
-   * Takes a key from every task and every CPU, before it may become another's (I9). The other CPUs answer at once, as
-   * they do to TLB flushes. Of a handler that runs or sleeps elsewhere, what it keeps of the interrupted context is out
-   * of reach.
-   */
-  closeEverywhere(pkey: number): void {
-    const { saved, cache, machine } = this;
-    this.changeRights(pkey, PKEY_DISABLE_ACCESS);
-    const { noAccess } = this.init;
-    for (let task = 0; task < saved.values.length; task++) closeIn(saved, task, pkey, noAccess);
-    for (const { index } of machine.cpus) {
-      closeIn(cache.column, index, pkey, noAccess);
-      closeIn(machine.registers.pkrs, index, pkey, noAccess);
-    }
+    this.writer.end(flags);
   }
 
   /**
@@ -268,24 +261,16 @@ export class Pkrs implements Copies {
 
   /** pks_init_task, at exec: the new program starts with INIT. */
   #initTask(reset: string): (task: number) => void {
-    const { preempt } = this.kernel;
+    const { writer, saved, update } = this;
     if (reset === 'saved') {
-      return (task) => this.saved.set(task, this.abandoned.apply(this.init.read()));
+      return (task) => saved.set(task, this.abandoned.apply(this.init.read()));
     }
     return (task) => {
-      this.update.begin();
-      this.saved.set(task, this.init.read());
-      preempt.disable();
-      this.writePkrs(this.init.read());
-      this.update.end();
-      preempt.enable();
+      const flags = writer.begin();
+      update.begin();
+      saved.set(task, this.init.read());
+      writer.load(saved, task, update);
+      writer.end(flags);
     };
   }
-}
-
-/** Closes a key in one copy, where it is not closed. */
-function closeIn(copy: Column, index: number, pkey: number, noAccess: number): void {
-  const value = copy.get(index);
-  if (pkrPair(value, pkey) === noAccess) return;
-  copy.set(index, getNewPkr(value, pkey, noAccess));
 }

@@ -8,12 +8,16 @@ import { type Column, IA32_PKRS, type Machine, type MarkWindow, PerCpu } from '@
 export interface WritePkrs {
   /** write_pkrs, pks_write_pkrs */
   write(value: number): void;
-  /** The end of an update: a thread's value goes into both, and `update` ends with them. */
+  /** The start of an update, before the saved value is read; its result is for `end`. */
+  begin(): number;
+  /** A thread's saved value, which is new, goes into cache and register, and `update` ends with them. */
   load(saved: Column, task: number, update: MarkWindow): void;
+  /** The end of an update. */
+  end(flags: number): void;
 }
 
-/** What they have in common: an update keeps the scheduler out of its end. */
-abstract class UpdatesWithPreemptionOff implements WritePkrs {
+/** No compare; the caller has preemption off. [PATCH 04/17] */
+class Unconditional implements WritePkrs {
   protected readonly machine: Machine;
   protected readonly cache: PerCpu;
   protected readonly preempt: Preempt;
@@ -24,7 +28,14 @@ abstract class UpdatesWithPreemptionOff implements WritePkrs {
     this.cache = cache;
   }
 
-  abstract write(value: number): void;
+  write(value: number): void {
+    this.cache.write(value);
+    this.machine.wrmsr(IA32_PKRS, value);
+  }
+
+  begin(): number {
+    return 0;
+  }
 
   load(saved: Column, task: number, update: MarkWindow): void {
     this.preempt.disable();
@@ -32,19 +43,32 @@ abstract class UpdatesWithPreemptionOff implements WritePkrs {
     update.end();
     this.preempt.enable();
   }
+
+  end(_flags: number): void {}
 }
 
-/** No compare; the caller has preemption off. [PATCH 04/17] */
-class Unconditional extends UpdatesWithPreemptionOff {
-  write(value: number): void {
-    this.cache.write(value);
-    this.machine.wrmsr(IA32_PKRS, value);
+/** The same by a caller that leaves preemption on: what write_pkrs warns of. Nobody posted it. */
+class Preemptible extends Unconditional {
+  override load(saved: Column, task: number, update: MarkWindow): void {
+    this.write(saved.get(task));
+    update.end();
+  }
+}
+
+/** local_irq_save over the whole update: no interrupt of this CPU finds a part of it done. */
+class IrqsOff extends Preemptible {
+  override begin(): number {
+    return this.machine.pushfCli();
+  }
+
+  override end(flags: number): void {
+    this.machine.popfIf(flags);
   }
 }
 
 /** get_cpu_ptr, compare, both writes, put_cpu_ptr: safe anywhere, and paid for in every switch. RFC V3 to V7 */
-class SelfContained extends UpdatesWithPreemptionOff {
-  write(value: number): void {
+class SelfContained extends Preemptible {
+  override write(value: number): void {
     this.preempt.disable();
     if (this.cache.read() !== value) {
       this.cache.write(value);
@@ -52,15 +76,10 @@ class SelfContained extends UpdatesWithPreemptionOff {
     }
     this.preempt.enable();
   }
-
-  override load(saved: Column, task: number, update: MarkWindow): void {
-    this.write(saved.get(task));
-    update.end();
-  }
 }
 
 /** Compare, both writes; a WARN where the scheduler could come between. V8 to V10 */
-class Asserting extends UpdatesWithPreemptionOff {
+class Asserting extends Unconditional {
   private readonly oops: Oops;
   private readonly interruptFlag: PerCpu;
 
@@ -70,7 +89,7 @@ class Asserting extends UpdatesWithPreemptionOff {
     this.interruptFlag = new PerCpu(kernel.machine.registers.interruptFlag);
   }
 
-  write(value: number): void {
+  override write(value: number): void {
     if (this.preempt.count.read() === 0 && this.interruptFlag.read() !== 0) {
       this.oops.warnOnce('lockdep_assert_preemption_disabled()');
     }
@@ -81,10 +100,21 @@ class Asserting extends UpdatesWithPreemptionOff {
 }
 
 /** Values of the choice `writePkrs`. */
-export type WritePkrsChoice = 'unconditional' | 'selfContained' | 'asserting';
+export type WritePkrsChoice =
+  | 'unconditional'
+  | 'preemptible'
+  | 'irqsOff'
+  | 'selfContained'
+  | 'asserting';
 
 const WRITES: Readonly<Record<WritePkrsChoice, new (kernel: Kernel, cache: PerCpu) => WritePkrs>> =
-  { unconditional: Unconditional, selfContained: SelfContained, asserting: Asserting };
+  {
+    unconditional: Unconditional,
+    preemptible: Preemptible,
+    irqsOff: IrqsOff,
+    selfContained: SelfContained,
+    asserting: Asserting,
+  };
 
 /** The strategy of a choice. */
 export function writePkrsOf(choice: WritePkrsChoice, kernel: Kernel, cache: PerCpu): WritePkrs {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 import { type BootOptions, EINVAL, ENOSPC, RESCHEDULE_VECTOR, type Runner } from '@pkslab/kernel';
+import { Op } from '@pkslab/x86-cpu';
 import { describe, expect, it } from 'vitest';
 import { atEveryBoundary } from '../../../scripts/testing/boundaries.ts';
 import { pkrPair } from '../src/index.ts';
-import { OPEN_KEY_1, pkrsOf, reported, withPks } from './support.ts';
+import { OPEN_KEY_1, pkrsOf, RAM, reported, withPks } from './support.ts';
 
 const FILE = 'x86/pks_keys_allocated';
 
@@ -182,6 +183,38 @@ describe('pks_key_free and what is left of a key (D-33, I9)', () => {
   it('as posted, and under free-closes-one-thread, who left it open has it when it is another’s', () => {
     expect(leftOpen({ revision: 'rfc-v2' })).toBeGreaterThan(0);
     expect(leftOpen({ sabotages: ['free-closes-one-thread'] })).toBeGreaterThan(0);
+  });
+
+  /** A task that has key 1 open sleeps in a fault; the key changes hands meanwhile. What the task has then. */
+  const afterFault = (options: BootOptions): number => {
+    const { kernel, keys, pkrs } = withPks(options);
+    kernel.call(() => keys.alloc('first'));
+    let faults = 0;
+    kernel.spawn('sleeper', () => {
+      pkrs.updateProtection(1, 0);
+      kernel.machine.store32(RAM, 1);
+    });
+    kernel.spawn('owner', () => {
+      keys.free(1, 'first');
+      keys.alloc('second');
+    });
+    kernel.runner.attach({
+      boundary(runner, kind, address) {
+        if (kind !== Op.store32 || address !== RAM) return;
+        if (faults++ === 0) runner.userPageFault(0x1000, true);
+        else faults = pkrsOf(kernel);
+      },
+    });
+    kernel.run();
+    return pkrPair(faults, 1);
+  };
+
+  it('reference closes it in what an entry saved that slept over it', () => {
+    expect(afterFault({})).toBe(1);
+  });
+
+  it('free-skips-entries brings it back open, though it is another’s', () => {
+    expect(afterFault({ sabotages: ['free-skips-entries'] })).toBe(0);
   });
 
   it('is refused while a mapping carries it, and frees it as posted', () => {

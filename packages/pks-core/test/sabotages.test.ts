@@ -2,6 +2,7 @@
 // Sabotages of the register's writes and of the keys, each shown by what it leaves.
 
 import { boot } from '@pkslab/kernel';
+import { Op } from '@pkslab/x86-cpu';
 import { describe, expect, it } from 'vitest';
 import { pksCore } from '../src/index.ts';
 
@@ -51,6 +52,23 @@ describe('a sabotage', () => {
     };
     expect(keysAfter([])).toContain('1: mine');
     expect(keysAfter(['free-asks-nobody'])).not.toContain('mine');
+  });
+
+  it('update-preemptible has no count and no flag over the two writes', () => {
+    const guarded = (sabotages: readonly string[]): boolean => {
+      const { kernel, pkrs } = booted(sabotages);
+      const { values } = kernel.machine.registers.interruptFlag;
+      let held = true;
+      kernel.runner.attach({
+        boundary(_runner, kind) {
+          if (kind === Op.wrmsr) held &&= values[0] === 0;
+        },
+      });
+      kernel.call(() => pkrs.changeRights(1, 0));
+      return held;
+    };
+    expect(guarded([])).toBe(true);
+    expect(guarded(['update-preemptible'])).toBe(false);
   });
 
   it('free-not-atomic takes the bit back by a read and a write', () => {

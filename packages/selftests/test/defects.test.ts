@@ -16,8 +16,9 @@ import {
   showWhatIf,
 } from '../src/index.ts';
 
-/** Schedules within which a reported defect is found. */
+/** Schedules within which a reported defect is found; one that nobody reported may take more. */
 const EXECUTIONS = 2000;
+const EXECUTIONS_OF_FINDING = 4000;
 
 /** The rows of the catalogue of reported defects. */
 const REPORTED =
@@ -62,7 +63,8 @@ describe.each(cases)('$defect.id ($defect.scenario) in $revision', ({ defect, re
     if (verdict !== 'shown') return;
     expect([invariant].flat()).toContain(found.invariant);
     expect(found.events).toBe(events);
-    expect(found.executions).toBeLessThanOrEqual(EXECUTIONS);
+    const limit = findings.includes(defect) ? EXECUTIONS_OF_FINDING : EXECUTIONS;
+    expect(found.executions).toBeLessThanOrEqual(limit);
     expect(repaired).toMatchObject({ verdict: 'holds', message: null });
   });
 });

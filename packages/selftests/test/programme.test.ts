@@ -88,9 +88,11 @@ describe('the programme', () => {
     );
     expect(ours).toEqual([
       'freed-key',
+      'freed-key-in-use',
       'forced-switch',
       'forced-switch-tif',
       'preempted-section',
+      'preempted-update',
       'new-task',
       'exec',
       'interrupt-in-section',

@@ -82,7 +82,10 @@ export const rows: readonly Defect[] = [
   {
     id: 'D-10',
     name: 'cache, register and saved value are not atomic against schedule()',
-    reason: 'latent: each posted caller has preemption off; preempted-updates searches for it',
+    scenario: 'preempted-driver',
+    invariant: 'I1',
+    events: 1,
+    whatIf: { writePkrs: 'preemptible' },
   },
   {
     id: 'D-11',

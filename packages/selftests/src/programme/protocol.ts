@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: MIT
 // What the posted programme promises and does not check of itself: its file, its errors, the keys it takes.
 
-import { EFAULT, EINVAL, ENOMEM, ENOSPC, EOPNOTSUPP, type OpenFile } from '@pkslab/kernel';
+import {
+  EFAULT,
+  EINVAL,
+  ENOMEM,
+  ENOSPC,
+  EOPNOTSUPP,
+  type Kernel,
+  type OpenFile,
+} from '@pkslab/kernel';
 import { PKEY_READ_WRITE, PKS_NUM_KEYS, pkrPair, pksCore, RUN_PKS } from '@pkslab/pks-core';
+import type { Column, FieldDefinition } from '@pkslab/x86-cpu';
 import type { Bench, SelfTest } from './bench.ts';
 import { attachDevice, roundTrip } from './device-rig.ts';
 import { bootAllocator, bootProgramme } from './programme-of.ts';
@@ -82,17 +91,29 @@ function keyAllocation(bench: Bench): void {
   bench.equal('complaints', kernel.dmesg.filter((line) => line === complaint).length, 2);
 }
 
+const stageField: FieldDefinition = {
+  name: 'programme.stage',
+  type: 'u8',
+  initial: 0,
+  per: 'global',
+};
+
 /** A task leaves a key open, and its owner gives it back: nobody has it open when it is the next one's (I9, D-33). */
-function freedKey(bench: Bench): void {
+function freedKey(bench: Bench, linger: (kernel: Kernel, stage: Column) => void): void {
   const kernel = bootAllocator(bench, { cpus: 2 });
   const { keys, pkrs } = kernel.module(pksCore);
+  const stage = kernel.machine.column(stageField);
   const key = kernel.call(() => keys.alloc('first'));
-  kernel.spawn('careless', () => {
+  const careless = (): void => {
     pkrs.updateProtection(key, PKEY_READ_WRITE);
-    kernel.sched.sleepUntil(pkrs.saved, 0, 1);
+    stage.set(0, 1);
+    linger(kernel, stage);
+  };
+  kernel.spawnCode({ name: 'careless', calls: [careless], cpu: 1 });
+  kernel.call(() => {
+    stage.wait(0, 1);
+    keys.free(key);
   });
-  kernel.run();
-  kernel.call(() => keys.free(key));
   const copies = {
     saved: pkrs.saved,
     cache: pkrs.cache.column,
@@ -150,7 +171,13 @@ export const protocolTests: readonly SelfTest[] = [
     name: 'freed-key',
     sentence: 'A key that is given back is closed in every task and on every CPU.',
     origin: 'ours',
-    run: freedKey,
+    run: (bench) => freedKey(bench, ({ sched }, stage) => sched.sleepUntil(stage, 0, 2)),
+  },
+  {
+    name: 'freed-key-in-use',
+    sentence: 'The same where a task has it open on another CPU, and goes on there.',
+    origin: 'ours',
+    run: (bench) => freedKey(bench, (_kernel, stage) => stage.wait(0, 2)),
   },
   {
     name: 'without-pks',

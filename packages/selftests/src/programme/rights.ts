@@ -74,8 +74,11 @@ function registersAfterSwitch(bench: Bench): void {
   bench.problems.push(...rig.problems);
 }
 
-/** A task whose section is preempted between any two operations, by one that has a section too. */
-function preempted(bench: Bench): void {
+/** Two tasks, preempted between any two operations. */
+function preempted(
+  bench: Bench,
+  tasks: readonly ((rig: KeyRig, name: string) => () => void)[],
+): void {
   const rig = new KeyRig(bench.boot());
   const { kernel } = rig;
   bench.atEveryBoundary(
@@ -86,9 +89,31 @@ function preempted(bench: Bench): void {
       bench.problems.push(...rig.problems);
     },
     () => {
-      for (const name of ['A', 'B']) kernel.spawn(name, sectionTask(rig, name));
+      for (const [i, task] of tasks.entries()) {
+        const name = 'AB'.charAt(i);
+        kernel.spawn(name, task(rig, name));
+      }
     },
   );
+}
+
+/** Lets the other open its section first. */
+function lateSection(rig: KeyRig, name: string): () => void {
+  const section = sectionTask(rig, name);
+  return () => {
+    rig.kernel.sched.schedule();
+    section();
+  };
+}
+
+/** Gives up the CPU inside its section, and has its rights when it is back. */
+function holder(rig: KeyRig, name: string): () => void {
+  return () => {
+    rig.open();
+    rig.kernel.sched.schedule();
+    rig.check(rig.writable, `${name} cannot write in its section after a switch`);
+    rig.close();
+  };
 }
 
 function sectionTask(rig: KeyRig, name: string): () => void {
@@ -161,7 +186,14 @@ export const rightsTests: readonly SelfTest[] = [
     name: 'preempted-section',
     sentence: 'Two tasks with sections, one of them preempted at every operation in turn.',
     origin: 'ours',
-    run: preempted,
+    run: (bench) => preempted(bench, [sectionTask, sectionTask]),
+  },
+  {
+    name: 'preempted-update',
+    sentence:
+      'A task is preempted at every operation, by one that has the rights that it is to get.',
+    origin: 'ours',
+    run: (bench) => preempted(bench, [lateSection, holder]),
   },
   {
     name: 'new-task',

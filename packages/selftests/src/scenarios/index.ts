@@ -21,8 +21,8 @@ import {
   nmiInSwitch,
   softirqInSection,
 } from './entries.ts';
-import { freedKeyMapped, keyReuse, keyReuseInFault } from './key-reuse.ts';
-import { alias, allocRace, handlerSecondKey, twoKeys } from './keys.ts';
+import { freedKeyMapped, keyReuse, keyReuseInFault, keyReuseRunning } from './key-reuse.ts';
+import { alias, allocRace, handlerSecondKey, preemptedDriver, twoKeys } from './keys.ts';
 import { kmapHandover } from './kmap-handover.ts';
 import { commitBio, commitProtocol } from './power-failure.ts';
 import {
@@ -99,10 +99,12 @@ export const scenarios: readonly Scenario[] = Object.freeze([
   nmiInBringUp,
   hotplugBesideSection,
   xenUpcall,
+  preemptedDriver,
   twoKeys,
   handlerSecondKey,
   keyReuse,
   keyReuseInFault,
+  keyReuseRunning,
   freedKeyMapped,
   alias,
   allocRace,

@@ -3,7 +3,7 @@
 
 import { type Scenario, type Setup, scenario, type Wish } from '@pkslab/explore';
 import type { RevisionRequest } from '@pkslab/kernel';
-import { PKEY_DISABLE_ACCESS, pksCore } from '@pkslab/pks-core';
+import { PKEY_DISABLE_ACCESS, PKEY_DISABLE_WRITE, pksCore } from '@pkslab/pks-core';
 import { FAULTABLE, type FieldDefinition, Op, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { probing } from './probes.ts';
 import { giveBack, SECOND_CONSUMER, secretOf, setupWith } from './secret.ts';
@@ -54,6 +54,37 @@ export const keyReuse: Scenario = scenario({
       opened.set(0, 1);
       kernel.sched.sleepUntil(reused, 0, 1);
       pks.pkrs.updateProtection(key, PKEY_DISABLE_ACCESS);
+    });
+    const owner = kernel.spawn('owner', () => {
+      if (opened.get(0) === 0) kernel.sched.sleepUntil(opened, 0, 1);
+      giveBack(pks, key, 'first');
+      pks.keys.forConsumer('second', 'test');
+      reused.set(0, 1);
+    });
+    return unlawful(setupWith(stack, [worker, owner], () => []));
+  },
+});
+
+/**
+ * The same with the worker at work on another CPU: its register must be closed too, which only that CPU can do, and
+ * whatever it was in the midst of.
+ */
+export const keyReuseRunning: Scenario = scenario({
+  name: 'key-reuse-running',
+  title: 'a key is freed while a task on another CPU has it open and uses it',
+  budget: NO_EVENTS,
+  setup(request: RevisionRequest) {
+    const stack = smallStack(request, 2, SECOND_CONSUMER);
+    const { kernel } = stack;
+    const pks = kernel.module(pksCore);
+    const opened = kernel.machine.column(openedField);
+    const reused = kernel.machine.column(reusedField);
+    const key = pks.keys.forConsumer('first', 'test');
+    const worker = kernel.spawn('worker', () => {
+      pks.pkrs.updateProtection(key, 0);
+      opened.set(0, 1);
+      pks.pkrs.updateProtection(key, PKEY_DISABLE_WRITE);
+      reused.wait(0, 1);
     });
     const owner = kernel.spawn('owner', () => {
       if (opened.get(0) === 0) kernel.sched.sleepUntil(opened, 0, 1);

@@ -41,6 +41,28 @@ export const twoKeys: Scenario = scenario({
 });
 
 /**
+ * D-10: an update of the driver's own, which nobody else keeps interrupts off for, is preempted between its writes by a
+ * task that has the same rights. Legal: pks_update_protection with preemption on.
+ */
+export const preemptedDriver: Scenario = scenario({
+  name: 'preempted-driver',
+  title: 'two threads of a driver open and close its key; each is preempted in the midst of it',
+  budget: { ...NO_EVENTS, preempt: 2 },
+  setup(request: RevisionRequest) {
+    const stack = smallStack(request, 1, SECOND_CONSUMER);
+    const { pks, key, address } = secretOf(stack, 'secret');
+    const { kernel } = stack;
+    const thread = (): void => {
+      pks.pkrs.updateProtection(key, 0);
+      kernel.machine.store32(address, 1);
+      pks.pkrs.updateProtection(key, PKEY_DISABLE_ACCESS);
+    };
+    const tasks = ['A', 'B'].map((name) => kernel.spawn(name, thread));
+    return setupWith(stack, tasks, () => [{ address, size: PAGE_SIZE, key }]);
+  },
+});
+
+/**
  * D-04: the handler's value is neither the task's nor the initial one. Legal: a driver's interrupt handler opens its own
  * key; it must not thereby get what the task has open.
  */
