@@ -77,6 +77,7 @@ const V10: Choices = {
 
 const REFERENCE: Choices = {
   ...RFC_V2,
+  keyAlloc: 'bitmap',
   initOrder: 'pkrsFirst',
   firstWrite: 'raw',
   writePkrs: 'irqsOff',
@@ -93,8 +94,9 @@ const REFERENCE: Choices = {
 };
 
 /**
- * - `keyAlloc` — a bitmap under a mutex [PATCH 05/17], a bitmap without one (RFC V3), or constants of the source
- *   (V7 to V10), where pks_key_alloc is an error.
+ * - `keyAlloc` — a bitmap under a mutex, where each alloc that finds no key leaves a bit behind the keys set
+ *   [PATCH 05/17]; the same without that; a bitmap without a mutex (RFC V3); or constants of the source (V7 to V10),
+ *   where pks_key_alloc is an error.
  * - `clearBit` — whether the lockless free clears its bit as one operation between CPUs; `__clear_bit` does not.
  * - `noPksErrno` — what pks_key_alloc returns on a CPU without PKS.
  * - `verbs` — pks_update_protection alone; pks_mknoaccess … (RFC V3); pks_mk_noaccess … (V1 to V8);
@@ -161,7 +163,7 @@ export const pksChoices: ChoiceSlice = {
     bootReport: 'whether boot says that nothing is protected',
   },
   values: {
-    keyAlloc: ['v2Bitmap', 'locklessBitmap', 'static'],
+    keyAlloc: ['v2Bitmap', 'bitmap', 'locklessBitmap', 'static'],
     clearBit: ['plain', 'locked'],
     noPksErrno: ['EINVAL', 'EOPNOTSUPP'],
     verbs: ['update', 'mk', 'mk_', 'set'],

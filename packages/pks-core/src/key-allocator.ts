@@ -4,7 +4,7 @@
 import { EINVAL, ENOSPC, EOPNOTSUPP, type Kernel } from '@pkslab/kernel';
 import type { Column, FieldDefinition } from '@pkslab/x86-cpu';
 import { type FreeScope, type FreeScopeChoice, freeScopeOf } from './free-scope.ts';
-import { type KeyMap, LocklessKeyMap, MutexKeyMap } from './key-map.ts';
+import { type KeyMap, keyMapOf } from './key-map.ts';
 import type { Keys } from './keys.ts';
 import { PKS_KERN_DEFAULT_KEY, PKS_NUM_KEYS } from './pkr.ts';
 import type { Pkrs } from './pkrs.ts';
@@ -32,10 +32,7 @@ export class KeyAllocator implements Keys {
 
   constructor(kernel: Kernel, pkrs: Pkrs) {
     this.#kernel = kernel;
-    this.#map =
-      kernel.choice('keyAlloc') === 'locklessBitmap'
-        ? new LocklessKeyMap(kernel)
-        : new MutexKeyMap(kernel);
+    this.#map = keyMapOf(kernel.choice('keyAlloc'), kernel);
     this.#users = kernel.machine.column(keyUsersField);
     this.#checked = kernel.choice('freePolicy') === 'checked';
     this.#giveBack = freeScopeOf(kernel.choice('freeScope') as FreeScopeChoice, kernel, pkrs);

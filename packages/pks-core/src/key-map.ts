@@ -13,6 +13,14 @@ const allocationMapField: FieldDefinition = {
   per: 'global',
 };
 
+/** The upper half of pks_key_allocation_map, which is an unsigned long: no key is there, but bits are set. */
+const upperMapField: FieldDefinition = {
+  name: 'pks_key_allocation_map.upper',
+  type: 'u32',
+  initial: 0,
+  per: 'global',
+};
+
 /** How keys are found and taken. */
 export abstract class KeyMap {
   protected readonly map: Column;
@@ -36,8 +44,8 @@ export abstract class KeyMap {
   abstract giveBack(pkey: number): void;
 }
 
-/** Everything under pks_lock. [PATCH 05/17] */
-export class MutexKeyMap extends KeyMap {
+/** Everything under pks_lock. */
+class MutexKeyMap extends KeyMap {
   readonly #lock: Mutex;
 
   constructor(kernel: Kernel) {
@@ -65,8 +73,38 @@ export class MutexKeyMap extends KeyMap {
   }
 }
 
+/**
+ * As posted: the bit is taken before anybody asks whether there is such a key, and stays set where there is none.
+ * After 48 of those the map is full, and what ffz gives then is not defined: here 64, and nothing behind the map is
+ * touched. [PATCH 05/17]
+ */
+class PostedKeyMap extends MutexKeyMap {
+  readonly #upper: Column;
+
+  constructor(kernel: Kernel) {
+    super(kernel);
+    this.#upper = kernel.machine.column(upperMapField);
+  }
+
+  override take(): number {
+    let nr: number;
+    do nr = this.#firstZero();
+    while (nr < 64 && this.#testAndSet(nr) !== 0);
+    return nr;
+  }
+
+  #firstZero(): number {
+    const low = firstZero(this.read());
+    return low < 32 ? low : 32 + firstZero(this.#upper.get(0));
+  }
+
+  #testAndSet(nr: number): number {
+    return nr < 32 ? this.map.testAndSetBit(0, nr) : this.#upper.testAndSetBit(0, nr - 32);
+  }
+}
+
 /** find_first_zero_bit and test_and_set_bit_lock, no mutex; the bit goes back by __clear_bit. RFC V3 */
-export class LocklessKeyMap extends KeyMap {
+class LocklessKeyMap extends KeyMap {
   readonly #locked: boolean;
 
   constructor(kernel: Kernel) {
@@ -99,4 +137,16 @@ function firstZero(map: number): number {
   let bit = 0;
   while (bit < 32 && ((map >>> bit) & 1) === 1) bit++;
   return bit;
+}
+
+const MAPS: Readonly<Record<string, new (kernel: Kernel) => KeyMap>> = {
+  v2Bitmap: PostedKeyMap,
+  bitmap: MutexKeyMap,
+  locklessBitmap: LocklessKeyMap,
+};
+
+/** The map of the choice `keyAlloc`, where keys are allocated. */
+export function keyMapOf(choice: string, kernel: Kernel): KeyMap {
+  const Map = MAPS[choice] ?? MutexKeyMap;
+  return new Map(kernel);
 }

@@ -22,6 +22,29 @@ describe('pks_key_alloc', () => {
     ]);
   });
 
+  it('of a revision without a key left leaves a bit behind in RFC V2 alone', () => {
+    const mapAfter = (options: BootOptions, allocs: number): string => {
+      const { kernel, keys } = withPks(options);
+      const got = kernel.call(() => Array.from({ length: allocs }, () => keys.alloc('x')));
+      expect(got.slice(15).every((key) => key === -ENOSPC)).toBe(true);
+      kernel.call(() => keys.free(7));
+      expect(kernel.call(() => keys.alloc('again'))).toBe(7);
+      const halves = ['pks_key_allocation_map.upper', 'pks_key_allocation_map'].map((name) => {
+        const column = kernel.machine.columns.find(({ field }) => field.name === name);
+        return ((column?.values[0] ?? 0) as number).toString(16);
+      });
+      return halves.join(' ');
+    };
+    const posted: BootOptions = { revision: 'rfc-v2' };
+    expect(mapAfter(posted, 15)).toBe('0 ffff');
+    expect(mapAfter(posted, 18)).toBe('0 7ffff');
+    expect(mapAfter(posted, 15 + 48)).toBe('ffffffff ffffffff');
+    expect(mapAfter(posted, 15 + 50)).toBe('ffffffff ffffffff');
+    for (const options of [{}, { revision: 'rfc-v3' } as const]) {
+      expect(mapAfter(options, 65)).toBe('0 ffff');
+    }
+  });
+
   it('always gives the lowest free key', () => {
     const { kernel, keys } = withPks();
     const got = kernel.call(() => {

@@ -263,6 +263,6 @@ export const rows: readonly Defect[] = [
   {
     id: 'D-61',
     name: 'AND of rights needs 11b',
-    reason: 'a property of values: the choice noAccess says how each revision encodes them',
+    test: 'packages/pks-core/test/and-composition.test.ts',
   },
 ];
