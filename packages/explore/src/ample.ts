@@ -39,6 +39,8 @@ export class AmpleSets {
   /** Columns that invariants look at as a whole, and whether any cell of one was written. */
   readonly #wholeColumns = new Set<Column>();
   #wholeWritten = false;
+  /** Whether anybody has changed which CPUs take tasks. */
+  #cpusComeAndGo = false;
   /** CPUs times tasks: where that was taken in. */
   readonly #looked: Uint8Array;
 
@@ -114,6 +116,10 @@ export class AmpleSets {
       this.#wholeWritten = true;
       this.owners.broken = true;
     }
+    if (!this.#cpusComeAndGo && !onlyReads(op) && column === this.#system.kernel.cpus.active) {
+      this.#cpusComeAndGo = true;
+      this.owners.broken = true;
+    }
     // A task is about to sleep on a cell of this column: schedulers will look at it.
     const { tasks } = this.#system.kernel;
     if (column === tasks.waitColumn) this.#shareById(node.c);
@@ -172,6 +178,9 @@ export class AmpleSets {
   #othersMayEnable(cpu: number): boolean {
     const { enabled } = this.#system;
     if (enabled.othersMayInterrupt(cpu)) return true;
+    if (this.#cpusComeAndGo && (enabled.lacksWaiter(cpu) || enabled.lacksDestination(cpu))) {
+      return true;
+    }
     return enabled.lacksWaiter(cpu) && this.#waiters.mayCome;
   }
 

@@ -230,10 +230,20 @@ export class Enabled {
 
   /** Whether a CPU could be preempted now if only a task waited for it, and none does. */
   lacksWaiter(cpu: number): boolean {
+    return this.#couldSwitch(cpu, PREEMPT) && !this.#kernel.sched.anyoneWaitsFor(cpu);
+  }
+
+  /** Whether the task on a CPU could migrate now if only another CPU took it, and one does not. */
+  lacksDestination(cpu: number): boolean {
+    if (!this.#couldSwitch(cpu, MIGRATE)) return false;
+    return this.#machine.cpus.some(({ index }) => index !== cpu && !this.#canMigrateTo(cpu, index));
+  }
+
+  /** Whether the budget and the CPU's own state let an interrupt exit switch tasks. */
+  #couldSwitch(cpu: number, kind: number): boolean {
     if (this.#machine.registers.interruptFlag.values[cpu] === 0) return false;
-    const { preempt, sched } = this.#kernel;
-    if (preempt.count.column.values[cpu] !== 0) return false;
-    return (this.#affordable(cpu) & PREEMPT) !== 0 && !sched.anyoneWaitsFor(cpu);
+    if (this.#kernel.preempt.count.column.values[cpu] !== 0) return false;
+    return (this.#affordable(cpu) & kind) !== 0;
   }
 
   /** Events whose interrupt exit switches to another task. */

@@ -104,7 +104,8 @@ export function explain(
 function expectViolation(system: System, { invariant, message }: Violation): void {
   // A circle is none of one run, but of what a search has seen.
   if (message === NO_PROGRESS) return;
-  const isEnd = system.enabled.actions().every(({ event }) => event === 'powerFail');
+  // The budget is whole here: events that the search had no more of may still be possible.
+  const isEnd = system.enabled.actions().every(({ event }) => event !== null && event !== 'ipi');
   if (system.checker.violation === null && isEnd) system.finish();
   const again = system.checker.violation?.invariant ?? 'nothing';
   if (again === invariant) return;

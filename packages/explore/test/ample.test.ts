@@ -194,6 +194,31 @@ describe('ample sets', () => {
     expect(verdictOf(scenario)).toBe('violated');
   });
 
+  it('know that a CPU may come back, and then a task migrate to it', () => {
+    // What CPU 0 does concerns nobody, until CPU 1 takes tasks again.
+    const scenario = protocol({
+      cpus: 2,
+      budget: { migrate: 1 },
+      code(kernel) {
+        const open = new PerCpu(kernel.machine.column(openField));
+        const { active } = kernel.cpus;
+        active.poke(0, 0b01);
+        const a = (): void => {
+          open.add(1);
+          open.add(-1);
+        };
+        const b = (): void => active.set(0, 0b11);
+        const balanced = invariant({
+          id: 'balanced',
+          text: 'a task closes where it has opened',
+          end: () => (open.column.values[0] === 0 ? null : 'open'),
+        });
+        return { tasks: [[a], [b]], invariants: [balanced] };
+      },
+    });
+    expect(verdictOf(scenario)).toBe('violated');
+  });
+
   it('know that a CPU may be taken away before its scheduler looks', () => {
     // CPU 1 ends a task and takes the next one, unless CPU 0 forbids it first.
     const scenario = protocol({
