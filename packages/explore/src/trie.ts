@@ -163,7 +163,7 @@ export class Tries implements OperationHook {
     this.#path = path.reverse();
     this.#at = 0;
     this.runs++;
-    const { hook, resultHigh } = this.#machine;
+    const { hook } = this.#machine;
     const { muted } = this.#printk;
     this.#machine.hook = this;
     this.#printk.muted = !this.#wantPrint;
@@ -176,8 +176,6 @@ export class Tries implements OperationHook {
     } finally {
       this.#path = [];
       this.#machine.hook = hook;
-      // An observer may have a path run again between an operation and the use of its result.
-      this.#machine.resultHigh = resultHigh;
       this.#printk.muted = muted;
     }
   }
