@@ -35,7 +35,7 @@ export const findingRows: readonly Behaviour[] = [
   },
   {
     id: 'compared-write',
-    name: 'an NMI between cache and register finds the cache equal, and runs with open rights',
+    name: 'an entry between cache and register finds the cache equal, and runs with open rights',
     scenario: 'nmi-in-section',
     had: ['rfc-v3', 'v7', 'v10'],
     invariant: 'I3',
