@@ -209,8 +209,7 @@ export class DepthFirst {
     const level = this.levelAt(depth);
     this.list(level);
     if (this.isKept(level) && !this.visited.add(undo, this.isBounded ? depth + 1 : 0)) {
-      if (this.loops(undo.low, undo.high))
-        this.system.checker.violate('I15', NO_PROGRESS);
+      if (this.loops(undo.low, undo.high)) this.system.checker.violate('I15', NO_PROGRESS);
       this.putNobodyOff(undo);
       return;
     }

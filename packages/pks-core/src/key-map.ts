@@ -147,6 +147,6 @@ const MAPS: Readonly<Record<string, new (kernel: Kernel) => KeyMap>> = {
 
 /** The map of the choice `keyAlloc`, where keys are allocated. */
 export function keyMapOf(choice: string, kernel: Kernel): KeyMap {
-  const Map = MAPS[choice] ?? MutexKeyMap;
-  return new Map(kernel);
+  const KeyMapOfChoice = MAPS[choice] ?? MutexKeyMap;
+  return new KeyMapOfChoice(kernel);
 }

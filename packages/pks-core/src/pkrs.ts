@@ -23,7 +23,7 @@ import {
 import { GlobalGrants } from './global-grants.ts';
 import { InitValue } from './init-value.ts';
 import { hookOops, type OopsPkrsChoice } from './oops-pkrs.ts';
-import { getNewPkr, INIT_PKRS_VALUE, PKEY_DISABLE_ACCESS } from './pkr.ts';
+import { getNewPkr, INIT_PKRS_VALUE } from './pkr.ts';
 import { isPksEnabled } from './pks-config.ts';
 import type { StaticKeyNumbers } from './pks-keys.ts';
 import { type UpdateCheck, updateCheckOf } from './update-policy.ts';

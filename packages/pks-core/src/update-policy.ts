@@ -14,7 +14,7 @@ import type { StaticKeyNumbers } from './pks-keys.ts';
 const RIGHTS = PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE;
 
 /** What is wrong with an update. */
-export interface UpdateComplaint {
+interface UpdateComplaint {
   /** The message; of a WARN_ON_ONCE its condition, which is never printed. */
   readonly text: string;
   /** How it is said. */

@@ -25,7 +25,12 @@ function valueAfter(noAccess: string, protections: readonly number[]): number {
 }
 
 const protections = fc.array(
-  fc.constantFrom(0, PKEY_DISABLE_ACCESS, PKEY_DISABLE_WRITE, PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE),
+  fc.constantFrom(
+    0,
+    PKEY_DISABLE_ACCESS,
+    PKEY_DISABLE_WRITE,
+    PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE,
+  ),
   { maxLength: PKS_NUM_KEYS - 1 },
 );
 
