@@ -119,13 +119,13 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
   const setup = scenario.setup(request);
   refuseCrashes(scenario, setup, budget);
   const system = new System(setup);
-  const deliver = options.deliver ?? scenario.deliver ?? 'every-op';
+  const how = howOf(options, scenario);
   const { machine } = system;
-  if (deliver === 'conflict') system.enabled.conflicts = new Conflicts(setup.kernel, system.tries);
+  if (how.deliver === 'conflict')
+    system.enabled.conflicts = new Conflicts(setup.kernel, system.tries);
   const coverage = new Coverage(system);
   const limits = limitsOf(options, seconds);
-  const { strategy = 'exhaustive', engine = 'memoised' } = options;
-  const run = runnerOf(engine, scenario, request, system);
+  const run = runnerOf(how.engine, scenario, request, system);
   const { invariants } = setup;
   const result = runStrategy({ system, invariants, budget, limits, coverage, run }, options);
   // What the search believes of the code is learnt from few runs of it.
@@ -144,15 +144,12 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
     verdict: result.verdict,
     events: result.events,
     operations: result.schedule.filter(({ event }) => event === null).length,
-    minimal: minimalOf(result, strategy),
+    minimal: minimalOf(result, how.strategy),
     executions: result.executions,
     states: result.states,
     seconds: elapsed,
-    strategy,
-    engine,
-    deliver,
+    ...how,
     bound: { ...wholeBudget(budget, cpus), cpus, maxStates },
-    exact: options.exact === true,
     guidedSteps: result.guidedSteps,
     reduced: result.reduced,
     collisionOdds: result.collisionOdds,
@@ -162,6 +159,16 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
     suspended: suspensions(system, setup.invariants, coverage.sites),
     ...(explained === null ? NO_VIOLATION : violationOf(explained)),
   };
+}
+
+/** How a scenario is searched. */
+function howOf(
+  options: ExploreOptions,
+  scenario: Scenario,
+): Pick<Exploration, 'strategy' | 'engine' | 'deliver' | 'exact'> {
+  const { strategy = 'exhaustive', engine = 'memoised', exact = false } = options;
+  const deliver = options.deliver ?? scenario.deliver ?? 'every-op';
+  return { strategy, engine, deliver, exact };
 }
 
 function requestOf({

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Operations and events in words, for traces.
 
+import type { Kernel } from '@pkslab/kernel';
 import {
   type Column,
   FAULTED,
@@ -16,7 +17,6 @@ import {
 import type { Action } from './actions.ts';
 import type { Node } from './node.ts';
 import { memoryAccess, reachOf } from './reach.ts';
-import type { System } from './system.ts';
 
 /** Operations on a cell that wait for it. */
 const WAITING: ReadonlySet<number> = new Set([Op.lock, Op.wait, Op.retry]);
@@ -39,8 +39,8 @@ export function eventText(action: Action): string {
 }
 
 /** One operation with its operands and result, in the field's own names. */
-export function describeOperation(system: System, node: Node, value: number): string {
-  const { machine, kernel } = system;
+export function describeOperation(kernel: Kernel, node: Node, value: number): string {
+  const { machine } = kernel;
   const op = node.kind & KIND_MASK;
   const name = opNames[op] ?? `operation ${op}`;
   if (isCellOperation(op)) return cellText(machine, node, op, value);

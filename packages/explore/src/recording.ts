@@ -80,7 +80,7 @@ export class Recorder {
       bytes: (chunk, offset, length) => undo.bytes(chunk, offset, length),
     };
     system.onStep = (_cpu, _task, node, value) => {
-      const text = describeOperation(system, node, value);
+      const text = describeOperation(system.kernel, node, value);
       this.#operation = { context: contextOf(node), text, function: this.#functionAt(node) };
     };
   }
