@@ -59,6 +59,6 @@ export class ExactStates implements Visited {
  * The odds that any two of so many states share their 64 bits of hash, if the hash is as good as chance: a shared
  * one hides a violation only if every way to it leads through that state.
  */
-export function collisionOdds(states: number): number {
+function collisionOdds(states: number): number {
   return Math.min(1, (states * (states - 1)) / 2 / 2 ** 64);
 }
