@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { explore } from '@pkslab/explore';
 import { type RevisionName, revisionNames } from '@pkslab/kernel';
 import { scenarios, searchBehind } from '@pkslab/selftests';
-import type { Cell } from '../src/explore/matrix.ts';
+import type { Cell } from '../src/explore/matrix-cell.ts';
 
 const path = new URL('../../../docs/matrix.md', import.meta.url);
 const TABLES =

@@ -79,6 +79,7 @@ describe('pkslab explore --matrix', () => {
   });
 
   it.each([
+    [['--matrix', 'irq-in-section', '--cpus', '7'], 'no scenario takes this on any revision'],
     [['--matrix', '--sabotage', 'all'], '--matrix or --sabotage all, not both'],
     [['--matrix', '--all', 'irq-in-section'], '--all is every scenario'],
     [['--matrix', '--trace', 'x'], '--trace is for one scenario'],

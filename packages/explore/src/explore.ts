@@ -120,7 +120,6 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
   refuseCrashes(scenario, setup, budget);
   const system = new System(setup);
   const how = howOf(options, scenario);
-  const { machine } = system;
   if (how.deliver === 'conflict')
     system.enabled.conflicts = new Conflicts(setup.kernel, system.tries);
   const coverage = new Coverage(system);
@@ -130,14 +129,13 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
   const result = runStrategy({ system, invariants, budget, limits, coverage, run }, options);
   // What the search believes of the code is learnt from few runs of it.
   if (result.verdict === 'holds') system.tries.verify();
-  const cpus = machine.cpus.length;
-  const { maxStates } = limits;
+  const cpus = system.machine.cpus.length;
   system.release();
   const elapsed = seconds();
   const explained =
     result.violation === null
       ? null
-      : explain(scenario, request, budget, result, setup.invariants, options.candidates);
+      : explain(scenario, request, budget, result, invariants, options.candidates);
   return {
     scenario: scenario.name,
     ...request,
@@ -149,14 +147,14 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
     states: result.states,
     seconds: elapsed,
     ...how,
-    bound: { ...wholeBudget(budget, cpus), cpus, maxStates },
+    bound: { ...wholeBudget(budget, cpus), cpus, maxStates: limits.maxStates },
     guidedSteps: result.guidedSteps,
     reduced: result.reduced,
     collisionOdds: result.collisionOdds,
     recoveries: system.recoveries,
     sitesReached: coverage.sitesReached.length,
     undelivered: coverage.undelivered,
-    suspended: suspensions(system, setup.invariants, coverage.sites),
+    suspended: suspensions(system, invariants, coverage.sites),
     ...(explained === null ? NO_VIOLATION : violationOf(explained)),
   };
 }

@@ -8,7 +8,7 @@ export const CHUNK_SIZE: number = 2 * 1024 * 1024;
 export const LINE_SIZE = 64;
 
 /** Lines of a chunk. */
-export const LINES_PER_CHUNK: number = CHUNK_SIZE / LINE_SIZE;
+const LINES_PER_CHUNK: number = CHUNK_SIZE / LINE_SIZE;
 /** Words of a bitmap with a bit a line. */
 export const WORDS_PER_CHUNK: number = LINES_PER_CHUNK / 32;
 

@@ -14,7 +14,8 @@ import { type RevisionName, type RevisionRequest, revisionNames } from '@pkslab/
 import { scenarios } from '@pkslab/selftests';
 import { formatNames, formatted } from '../explore/format.ts';
 import type { Job } from '../explore/job.ts';
-import { type MatrixRequest, runMatrix } from '../explore/matrix.ts';
+import { runMatrix } from '../explore/matrix.ts';
+import type { MatrixRequest } from '../explore/matrix-cell.ts';
 import { exitStatus, reportText, toJson } from '../explore/report.ts';
 import { runSabotages, type SabotageRequest } from '../explore/sabotage-run.ts';
 import {

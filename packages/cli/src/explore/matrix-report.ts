@@ -3,7 +3,7 @@
 
 import type { RevisionName } from '@pkslab/kernel';
 import { defectName, type ShownDefect, shownDefects, violationText } from '@pkslab/selftests';
-import type { Cell, MatrixRequest } from './matrix.ts';
+import type { Cell, MatrixRequest } from './matrix-cell.ts';
 import { count, toJson } from './report.ts';
 
 const COLUMN_WIDTH = 24;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Every scenario on every revision: a table that grows as the searches end.
 
-import type { Exploration } from '@pkslab/explore';
 import type { RevisionName } from '@pkslab/kernel';
 import { searchBehind } from '@pkslab/selftests';
-import type { Io } from '../options.ts';
+import { type Io, UsageError } from '../options.ts';
+import { Progress } from '../progress.ts';
 import type { Job } from './job.ts';
+import type { Cell, MatrixRequest } from './matrix-cell.ts';
 import {
   endText,
   matrixJson,
@@ -16,27 +17,7 @@ import {
   totalsText,
 } from './matrix-report.ts';
 import { exitStatus } from './report.ts';
-import { atOnce, RefusedError, type SearchThreads } from './search-threads.ts';
-
-/** What a matrix is made of. */
-export interface MatrixRequest {
-  readonly scenarios: readonly string[];
-  readonly revisions: readonly RevisionName[];
-  /** Of every search; its revision is replaced. */
-  readonly options: Job['options'];
-  readonly format: 'text' | 'markdown' | 'json';
-}
-
-/** One scenario on one revision: what was found, or why there is nothing. */
-export interface Cell {
-  readonly scenario: string;
-  readonly revision: RevisionName;
-  /** The search of the revision as it is, and those behind each violation; empty where there is none. */
-  readonly searches: readonly Exploration[];
-  /** `skipped` where the scenario does not take the request, `failed` where a search broke off. */
-  readonly without: 'skipped' | 'failed' | null;
-  readonly message: string | null;
-}
+import { atOnce, BROKEN_STATUS, RefusedError, type SearchThreads } from './search-threads.ts';
 
 /** Runs the searches and prints the table; the status to exit with. */
 export async function runMatrix(
@@ -80,12 +61,12 @@ class Matrix {
   readonly #started = performance.now();
   readonly #nameWidth: number;
   #rows = 0;
-  /** Seconds at the last word on stderr. */
-  #shown = 0;
+  readonly #progress: Progress;
 
   constructor(request: MatrixRequest, io: Io) {
     this.#request = request;
     this.#io = io;
+    this.#progress = new Progress(io);
     this.#nameWidth = Math.max(8, ...request.scenarios.map((name) => name.length)) + 2;
     if (request.format === 'text')
       this.#print(rowText('scenario', request.revisions, this.#nameWidth));
@@ -94,11 +75,9 @@ class Matrix {
   add(cell: Cell): void {
     this.#cells.push(cell);
     if (this.#request.format === 'text') this.#printRows();
-    if (this.#seconds === this.#shown) return;
-    this.#shown = this.#seconds;
     const { scenarios, revisions } = this.#request;
     const all = scenarios.length * revisions.length;
-    this.#io.stderr(`\r${this.#cells.length} of ${all} cells done, ${this.#seconds} s `);
+    this.#progress.show(() => `${this.#cells.length} of ${all} cells done, ${this.#seconds} s`);
   }
 
   /** In the order of the catalogue, each row once it is whole. */
@@ -114,11 +93,15 @@ class Matrix {
   }
 
   end(): number {
-    if (this.#shown > 0) this.#io.stderr('\n');
+    this.#progress.end();
     const { scenarios, revisions, format } = this.#request;
     const cells = scenarios.flatMap((name) =>
       revisions.flatMap((revision) => this.#find(name, revision) ?? []),
     );
+    const [first] = cells;
+    if (first !== undefined && cells.every(({ without }) => without === 'skipped')) {
+      throw new UsageError(`no scenario takes this on any revision: ${first.message}`);
+    }
     const missing = scenarios.length * revisions.length - cells.length;
     if (format === 'json') {
       this.#print(
@@ -131,7 +114,7 @@ class Matrix {
       this.#print(rowText('', totals, this.#nameWidth));
       this.#print(...endText(revisions, cells, missing));
     }
-    if (cells.some(({ without }) => without === 'failed')) return 1;
+    if (cells.some(({ without }) => without === 'failed')) return BROKEN_STATUS;
     return exitStatus(cells.flatMap(({ searches }) => searches.slice(0, 1)));
   }
 
