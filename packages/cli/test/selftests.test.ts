@@ -21,6 +21,7 @@ describe('pkslab selftests', () => {
       [
         'KTAP version 1',
         '1..4',
+        '# reference, 4-level paging: devices are protected with key 1',
         'ok 1 run_pks-0',
         'ok 2 test_pks',
         'ok 3 exec',
@@ -38,6 +39,7 @@ describe('pkslab selftests', () => {
       [
         'KTAP version 1',
         '1..4',
+        '# rfc-v2, 4-level paging: devices are protected with key 1',
         'ok 1 run_pks-0',
         '# test_pks: The userspace program: two processes on CPU 0, ordered by their sleeps.',
         '# test_pks: "#PF, context switch, pkey allocation and free tests: FAIL", not "#PF, context switch, pkey allocation and free tests: PASS"',
@@ -52,6 +54,35 @@ describe('pkslab selftests', () => {
         '',
       ].join('\n'),
     );
+  });
+
+  it.each([
+    ['X86_5LEVEL=y', '# reference, 5-level paging: devices are protected with key 1', 'ok 1 exec'],
+    [
+      'CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS=n',
+      '# reference, 4-level paging: devices are not protected: no supervisor protection keys',
+      'ok 1 exec # SKIP supervisor protection keys are configured out',
+    ],
+    [
+      'ZONE_DEVICE_ACCESS_PROTECTION=n',
+      '# reference, 4-level paging: devices are not protected: no protection key for them',
+      'ok 1 exec',
+    ],
+  ])('takes Kconfig options: %s', async (config, protection, result) => {
+    const { status, out } = await pkslab('selftests', '--test', 'exec', '--config', config);
+    expect([status, out.split('\n').slice(2, 4)]).toEqual([0, [protection, result]]);
+  });
+
+  it.each([
+    ['X86_5LEVELS=y', 'reference has no option X86_5LEVELS. Did you mean X86_5LEVEL?'],
+    ['X86_5LEVEL', 'expected NAME=y or NAME=n'],
+    ['PKS_TEST=y', 'reference has no option PKS_TEST. Did you mean PKS_TESTING?'],
+    ['ARCH_HAS_SUPERVISOR_PKEYS=y', 'cannot be set by itself: set X86_INTEL_MEMORY'],
+    ['CPU_SUP_INTEL=n,CPU_SUP_AMD=n,PKS_TESTING=y', 'depends on ARCH_HAS_SUPERVISOR_PKEYS'],
+  ])('refuses --config %s, and says what there is', async (config, message) => {
+    const { status, err } = await pkslab('selftests', '--config', config);
+    expect(status).toBe(2);
+    expect(err).toContain(message);
   });
 
   it('takes repairs and single choices', async () => {
@@ -105,6 +136,7 @@ describe('pkslab selftests', () => {
       revision: 'reference',
       repairs: [],
       with: {},
+      config: {},
       tests: [
         expect.objectContaining({ name: 'test_pks', origin: 'posted', status: 'passed' }),
         expect.objectContaining({ name: 'exec', origin: 'ours', status: 'passed', details: [] }),

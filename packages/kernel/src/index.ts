@@ -25,7 +25,6 @@ export type { EntrySaveAt, NmiCoverage, StatePassing, XenUpcall } from './idtent
 export { INITCALL_LEVELS, type InitcallLevel } from './initcall.ts';
 export {
   type ConfigOption,
-  type ConfigRequest,
   type Dependency,
   Kconfig,
   kernelConfig,
@@ -48,6 +47,7 @@ export { Rcu, rcuNestingField } from './rcu.ts';
 export {
   type ChoiceSlice,
   type Choices,
+  type ConfigRequest,
   noChoices,
   type RevisionName,
   type RevisionRequest,

@@ -3,7 +3,7 @@
 
 import { EINVAL } from './errno.ts';
 import { KernelError } from './kernel-error.ts';
-import type { RevisionName } from './revision.ts';
+import type { ConfigRequest, RevisionName } from './revision.ts';
 
 /** What an option needs: a name, `!name` for one that must be off, or a list of which one is enough. */
 export type Dependency = string | readonly string[];
@@ -28,9 +28,6 @@ export interface ConfigOption {
   /** The revisions that have it; default all. */
   readonly revisions?: readonly RevisionName[];
 }
-
-/** What `boot({ config })` asks for, by option. */
-export type ConfigRequest = Readonly<Record<string, boolean>>;
 
 /** Options of the kernel itself: mm/Kconfig, arch/x86/Kconfig. */
 export const kernelConfig: readonly ConfigOption[] = [

@@ -13,7 +13,7 @@ import { Hotplug, type OnlineSetup } from './hotplug.ts';
 import { doIdle } from './idle.ts';
 import type { EntryChoices } from './idtentry.ts';
 import { type InitcallLevel, Initcalls } from './initcall.ts';
-import { type ConfigOption, type ConfigRequest, Kconfig, kernelConfig } from './kconfig.ts';
+import { type ConfigOption, Kconfig, kernelConfig } from './kconfig.ts';
 import { KernelError } from './kernel-error.ts';
 import { defineLock, Mutex, SpinLock, Srcu } from './lock.ts';
 import { Mark } from './mark.ts';
@@ -23,7 +23,13 @@ import { Oops, type OopsPolicy } from './oops.ts';
 import { Preempt } from './preempt.ts';
 import { PrintkRing } from './printk.ts';
 import { Rcu } from './rcu.ts';
-import { type ChoiceSlice, type Choices, type RevisionName, resolveChoices } from './revision.ts';
+import {
+  type ChoiceSlice,
+  type Choices,
+  type ConfigRequest,
+  type RevisionName,
+  resolveChoices,
+} from './revision.ts';
 import { Runner } from './runner.ts';
 import { type SchedHook, Scheduler } from './sched.ts';
 import { Slots } from './slots.ts';

@@ -23,6 +23,9 @@ export const revisionNames: readonly RevisionName[] = Object.freeze([
 /** Design choices, by name: of one package, or of a boot. */
 export type Choices = Readonly<Record<string, string>>;
 
+/** What `boot({ config })` asks for, by Kconfig option. */
+export type ConfigRequest = Readonly<Record<string, boolean>>;
+
 /** What a package contributes to revisions. */
 export interface ChoiceSlice {
   /** Its choices in each revision. */
@@ -52,6 +55,8 @@ export interface RevisionRequest {
   readonly repairs: readonly string[];
   readonly sabotages: readonly string[];
   readonly with: Choices;
+  /** Kconfig options to turn on or off. */
+  readonly config?: ConfigRequest;
 }
 
 /**

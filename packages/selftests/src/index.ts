@@ -36,6 +36,7 @@ export {
   programme,
   programmeChoices,
   programmeSlices,
+  protectionText,
   runSabotage,
   runSelfTest,
   type SabotageResult,

@@ -7,8 +7,16 @@ import {
   kernelChoices,
   type RevisionRequest,
 } from '@pkslab/kernel';
-import { Bench, programmeModules, type SelfTest, TestSkipped } from './programme/bench.ts';
+import { pksCore, RUN_PKS } from '@pkslab/pks-core';
+import {
+  Bench,
+  type Need,
+  programmeModules,
+  type SelfTest,
+  TestSkipped,
+} from './programme/bench.ts';
 import { cpuTests } from './programme/cpus.ts';
+import { attachDevice } from './programme/device-rig.ts';
 import { deviceUserTests } from './programme/device-users.ts';
 import { deviceTests } from './programme/devices.ts';
 import { entryTests } from './programme/entries.ts';
@@ -20,16 +28,40 @@ import { rightsTests } from './programme/rights.ts';
 
 /** Every test, in the order in which it runs. */
 export const programme: readonly SelfTest[] = Object.freeze([
-  ...postedTests,
-  ...postedV10Tests,
-  ...protocolTests,
-  ...rightsTests,
-  ...entryTests,
-  ...cpuTests,
-  ...deviceTests,
-  ...deviceUserTests,
-  ...keyAndCountTests,
+  ...needing(['programme', 'devices'], postedTests),
+  ...needing(['programme'], postedV10Tests),
+  ...needing(['keys', 'programme', 'devices'], protocolTests),
+  ...needing(['keys'], rightsTests),
+  ...needing(['keys', 'programme'], entryTests),
+  ...needing(['keys'], cpuTests),
+  ...needing(['devices'], deviceTests),
+  ...needing(['devices'], deviceUserTests),
+  ...needing(['keys', 'devices'], keyAndCountTests),
 ]);
+
+/** Tests with what each of them needs, where it does not say so itself. */
+function needing(needs: readonly Need[], tests: readonly SelfTest[]): readonly SelfTest[] {
+  return tests.map((test) => ({ needs, ...test }));
+}
+
+/** What the options of a request take away from a test; null if nothing. */
+function missingNeed({ needs = [] }: SelfTest, request: RevisionRequest): Need | null {
+  if (Object.keys(request.config ?? {}).length === 0) return null;
+  const kernel = new Bench(request).boot();
+  const { keys } = kernel.module(pksCore);
+  const has: Readonly<Record<Need, () => boolean>> = {
+    keys: () => kernel.call(() => keys.forConsumer('selftest', 'test')) > 0,
+    programme: () => kernel.debugfs.list().includes(RUN_PKS),
+    devices: () => attachDevice(kernel).device.pagemap.pkey !== 0,
+  };
+  return needs.find((need) => !has[need]()) ?? null;
+}
+
+const WITHOUT: Readonly<Record<Need, string>> = {
+  keys: 'supervisor protection keys are configured out',
+  programme: 'the test programme of the kernel is configured out',
+  devices: 'the protection of device memory is configured out',
+};
 
 /** What came of a test. */
 export interface TestResult {
@@ -45,7 +77,9 @@ export interface TestResult {
 export function runSelfTest(test: SelfTest, request: RevisionRequest): TestResult {
   const { name, sentence, origin } = test;
   const bench = new Bench(request);
+  const missing = missingNeed(test, request);
   try {
+    if (missing !== null) bench.skip(WITHOUT[missing]);
     test.run(bench);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
@@ -125,4 +159,15 @@ function brokenBy(sabotage: string, request: RevisionRequest): RevisionRequest {
  */
 export function programmeChoices(request: RevisionRequest): Choices {
   return new Bench(request).boot().choices;
+}
+
+/** What the kernels of a request protect, as a device that is attached to one finds it: a line for a report. */
+export function protectionText(request: RevisionRequest): string {
+  const kernel = new Bench(request).boot();
+  const { pkey } = attachDevice(kernel).device.pagemap;
+  const { enabled } = kernel.module(pksCore);
+  const levels = `${kernel.mm.levels}-level paging`;
+  if (pkey !== 0) return `${request.revision}, ${levels}: devices are protected with key ${pkey}`;
+  const why = enabled ? 'no protection key for them' : 'no supervisor protection keys';
+  return `${request.revision}, ${levels}: devices are not protected: ${why}`;
 }

@@ -11,11 +11,13 @@ import {
 import {
   programme,
   programmeChoices,
+  protectionText,
   runSabotage,
   runSelfTest,
   type SelfTest,
   sabotageNames,
 } from '@pkslab/selftests';
+import { configNote, configOf, configOption } from '../config-option.ts';
 import { type Arguments, type Command, runCommand, suggestion, UsageError } from '../options.ts';
 import { SelftestReport, sabotagePoint, testPoint } from '../selftest-report.ts';
 
@@ -40,17 +42,20 @@ const spec = {
       help: 'Break the kernel by each of these in turn: every run must fail',
     },
     with: { type: 'list', value: 'CHOICE=VALUE', help: 'Single design choices to replace' },
+    config: configOption,
     junit: { type: 'string', value: 'FILE', help: 'Write JUnit XML there too' },
     json: { type: 'boolean', help: 'One JSON document on stdout in place of KTAP' },
   },
   notes: [
     `Tests: ${testNames.join(', ')}.`,
     `Sabotages: ${sabotageNames.join(', ')}.`,
+    configNote,
     'Exit status: 0 if every test passes, or every sabotage is caught; else 1.',
   ],
   examples: [
     'pkslab selftests --revision rfc-v2',
     'pkslab selftests --test test_pks --with schedHook=xtraOnly',
+    'pkslab selftests --config X86_5LEVEL=y',
     'pkslab selftests --sabotage all --junit sabotage.xml',
   ],
 } as const;
@@ -75,6 +80,7 @@ function runTests(
   request: RevisionRequest,
 ): number {
   report.start(tests.length);
+  report.note(protectionText(request));
   const results = tests.map((test) => {
     const { value, seconds } = timed(() => runSelfTest(test, request));
     report.point(testPoint(value), value.origin, seconds);
@@ -117,8 +123,8 @@ function runSabotages(
   return report.end({ ...head(request), baseline, sabotages: results });
 }
 
-function head({ revision, repairs, with: choices }: RevisionRequest): object {
-  return { revision, repairs, with: choices };
+function head({ revision, repairs, with: choices, config = {} }: RevisionRequest): object {
+  return { revision, repairs, with: choices, config };
 }
 
 function timed<T>(run: () => T): { value: T; seconds: number } {
@@ -153,6 +159,7 @@ function requestOf(options: Options): RevisionRequest {
     repairs: options.repair,
     sabotages: [],
     with: choicesOf(options.with),
+    config: configOf(options.config, options.revision as RevisionName),
   };
   try {
     programmeChoices(request);

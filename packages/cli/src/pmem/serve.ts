@@ -12,6 +12,7 @@ import {
   serveNbd,
 } from '@pkslab/pmem/node';
 import { bootStack, type Stack, StraysBeside } from '@pkslab/selftests';
+import { configNote, configOf, configOption } from '../config-option.ts';
 import { ending } from '../ending.ts';
 import {
   type Arguments,
@@ -50,6 +51,7 @@ protection key. The first line of stdout is the address; it is on the loopback i
       min: 1,
       max: 1_000_000,
     },
+    config: configOption,
     'no-pks': {
       type: 'boolean',
       help: 'A processor without protection keys: the device works, and nothing is protected',
@@ -62,6 +64,7 @@ protection key. The first line of stdout is the address; it is on the loopback i
     },
   },
   notes: [
+    configNote,
     'Ctrl-C and SIGTERM end it in order: requests that have arrived are answered, everything is flushed, lock and',
     'socket go. Exit status: 0 after SIGTERM, 130 after Ctrl-C; 1 if stray writes reached the device.',
   ],
@@ -97,9 +100,11 @@ export const serve: Command = (args, io) =>
   });
 
 async function serveMedia(media: Media, options: Options, io: Io): Promise<number> {
+  const revision = options.revision as RevisionName;
   const stack = bootStack({
     cpus: 2,
-    revision: options.revision as RevisionName,
+    revision,
+    config: configOf(options.config, revision),
     features: { pks: !options['no-pks'] },
     pmem: [{ media, readOnly: options['read-only'] }],
   });

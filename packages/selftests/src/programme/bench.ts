@@ -74,6 +74,7 @@ export class Bench {
       ...this.request,
       ...options,
       with: { ...this.request.with, ...options.with },
+      config: { ...this.request.config, ...options.config },
       modules: [...programmeModules, ...this.#extra, ...(options.modules ?? [])],
     });
   }
@@ -126,6 +127,9 @@ export class Bench {
   }
 }
 
+/** What Kconfig options can take away from a test: keys, their programme, or the protection of devices. */
+export type Need = 'keys' | 'programme' | 'devices';
+
 /** One test of the programme. */
 export interface SelfTest {
   readonly name: string;
@@ -133,6 +137,8 @@ export interface SelfTest {
   readonly sentence: string;
   /** RFC V2's own, judged as it judges itself, or written here. */
   readonly origin: 'posted' | 'ours';
+  /** Where these are configured out the test is skipped. */
+  readonly needs?: readonly Need[];
   /** Notes problems on the bench; an error of the simulated kernel is a problem too. */
   run(bench: Bench): void;
 }

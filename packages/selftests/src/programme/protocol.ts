@@ -180,6 +180,7 @@ export const protocolTests: readonly SelfTest[] = [
     run: (bench) => freedKey(bench, (_kernel, stage) => stage.wait(0, 2)),
   },
   {
+    needs: [],
     name: 'without-pks',
     sentence: 'On a CPU without PKS there is no file and no key, and a device works unprotected.',
     origin: 'ours',
