@@ -43,7 +43,9 @@ export function updateCheckOf(
       return text === null ? null : { text: `x86/pkeys: ${text}`, kind: 'warn', refused: true };
     };
   }
-  if (policy === 'bounded') return (pkey, bits) => outOfBounds(numbers.max, pkey, bits);
+  // Both are u8 since V9.
+  if (policy === 'bounded')
+    return (pkey, bits) => outOfBounds(numbers.max, pkey & 0xff, bits & 0xff);
   return () => null;
 }
 

@@ -91,7 +91,7 @@ class Asserting extends Unconditional {
 
   override write(value: number): void {
     if (this.preempt.count.read() === 0 && this.interruptFlag.read() !== 0) {
-      this.oops.warnOnce('lockdep_assert_preemption_disabled()');
+      this.oops.warnOn('lockdep_assert_preemption_disabled()');
     }
     if (this.cache.read() === value) return;
     this.cache.write(value);
