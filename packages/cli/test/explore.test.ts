@@ -95,7 +95,7 @@ describe('pkslab explore', () => {
 
   it('goes on from a saved trace', async () => {
     const file = join(temporaryFolder(), 'nmi.json');
-    await pkslab('explore', 'nmi-in-section', '--revision', 'rfc-v2', '--trace', file);
+    await pkslab('explore', 'nmi-in-section', '--sabotage', 'nmi-uncovered', '--trace', file);
     const guided = ['--strategy', 'guided', '--guide', file, '--nmi', '2'];
     const { status, out } = await pkslab('explore', 'nmi-in-section', ...guided, '--json');
     expect(status).toBe(0);
@@ -104,6 +104,15 @@ describe('pkslab explore', () => {
     expect(result?.guidedSteps).toBeGreaterThan(1);
     const text = await pkslab('explore', 'nmi-in-section', ...guided);
     expect(text.out).toContain(`search: guided, ${result?.guidedSteps} steps of the trace first,`);
+  });
+
+  it('refuses to go on from a trace that does not fit', async () => {
+    const file = join(temporaryFolder(), 'nmi.json');
+    await pkslab('explore', 'nmi-in-section', '--revision', 'rfc-v2', '--trace', file);
+    const guided = ['--strategy', 'guided', '--guide', file];
+    const { status, err } = await pkslab('explore', 'nmi-in-section', ...guided);
+    expect(status).toBe(2);
+    expect(err).toContain('the trace diverged at ');
   });
 
   it('takes machine checks, migrations, and where events are delivered', async () => {
