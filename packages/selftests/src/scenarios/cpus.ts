@@ -32,8 +32,8 @@ function watched(stack: SmallStack, ...all: readonly (() => void)[]): Setup {
 export const irqInIdle: Scenario = scenario({
   name: 'irq-in-idle',
   title:
-    'an interrupt or Xen’s upcall arrives at a CPU that may be idle, while a task on the other has a section',
-  budget: { ...NO_EVENTS, irq: 1 },
+    'an interrupt, Xen’s upcall or an NMI arrives at a CPU that may be idle, while a task on the other has a section',
+  budget: { ...NO_EVENTS, irq: 1, nmi: 1 },
   setup(request: RevisionRequest) {
     const stack = smallStack(request, 2);
     const setup = watched(stack, storeOnce(stack));
@@ -66,8 +66,9 @@ export const cpuReturns: Scenario = scenario({
 /** D-48: what is enabled before what it needs. Legal: taking a CPU down and up. */
 export const nmiInBringUp: Scenario = scenario({
   name: 'nmi-in-bring-up',
-  title: 'a task takes CPU 1 down and up; an NMI comes on either CPU, at any step of it',
-  budget: { ...NO_EVENTS, nmi: 1 },
+  title: 'a task takes CPU 1 down and up; NMIs come on either CPU, at any step of it',
+  // INIT ends the blocking of NMIs, so that another one may come at the end of the first.
+  budget: { ...NO_EVENTS, nmi: 2 },
   setup(request: RevisionRequest) {
     const stack = smallStack(request, 2);
     const { hotplug } = stack.kernel;

@@ -79,7 +79,8 @@ export const machineCheckInSection: Scenario = scenario({
   name: 'machine-check-in-section',
   title:
     'a task, an NMI above it and a machine check above that, or the other way round, each have a section',
-  budget: { ...NO_EVENTS, machineCheck: 1, nmi: 1 },
+  // The exit of a machine check lets another NMI into an NMI's.
+  budget: { ...NO_EVENTS, machineCheck: 1, nmi: 2 },
   setup(request: RevisionRequest) {
     const stack = withHandlers(request);
     return legalTasks(stack, storeOnce(stack));
@@ -115,8 +116,8 @@ export const machineCheckInSwitch: Scenario = scenario({
 export const softirqInSection: Scenario = scenario({
   name: 'softirq-in-section',
   title:
-    'a task maps, stores and unmaps; an interrupt raises a softirq with a section, another interrupt comes into it',
-  budget: { ...NO_EVENTS, irq: 2 },
+    'a task maps, stores and unmaps; an interrupt raises a softirq with a section, another interrupt or an NMI comes into it',
+  budget: { ...NO_EVENTS, irq: 2, nmi: 1 },
   setup(request: RevisionRequest) {
     const stack = smallStack(request);
     const { entry, softirq } = stack.kernel;

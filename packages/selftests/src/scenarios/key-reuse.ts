@@ -71,8 +71,8 @@ export const keyReuse: Scenario = scenario({
  */
 export const keyReuseRunning: Scenario = scenario({
   name: 'key-reuse-running',
-  title: 'a key is freed while a task on another CPU has it open and uses it',
-  budget: NO_EVENTS,
+  title: 'a key is freed while a task on another CPU has it open and uses it; an NMI arrives',
+  budget: { ...NO_EVENTS, nmi: 1 },
   setup(request: RevisionRequest) {
     const stack = smallStack(request, 2, SECOND_CONSUMER);
     const { kernel } = stack;
@@ -121,7 +121,7 @@ export const keyReuseInFault: Scenario = scenario({
   name: 'key-reuse-in-fault',
   title:
     'a key is freed and allocated again while a task that has it open sleeps in a fault, or is interrupted',
-  budget: { ...NO_EVENTS, pageFault: 1, irq: 1 },
+  budget: { ...NO_EVENTS, pageFault: 1, irq: 1, nmi: 1 },
   cpus: [1, 2],
   setup(request: RevisionRequest, wish?: Wish) {
     const stack = smallStack(request, wish?.cpus, SECOND_CONSUMER);
