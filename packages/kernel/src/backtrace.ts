@@ -2,8 +2,13 @@
 // The call trace of a report. The simulated kernel runs on the host's stack, so the host's frames are its
 // frames, once those of the machinery are left out. arch/x86/kernel/stacktrace.c
 
+import type { Choices } from './revision.ts';
+
 /** C names of functions that are spelled otherwise here: `Class.method`, `#privateMethod` or `function`; '' for none. */
 export type SymbolNames = Readonly<Record<string, string>>;
+
+/** Those of a module; where revisions differ, made from the choices of the boot. */
+export type ModuleSymbols = SymbolNames | ((choices: Choices) => SymbolNames);
 
 /** The kernel's own; modules bring theirs. */
 export const kernelSymbols: SymbolNames = {
@@ -17,6 +22,7 @@ export const kernelSymbols: SymbolNames = {
   'Kernel.spawnCode': 'copy_process',
   'KernelMappings.vfree': 'vfree',
   'KernelMappings.vmalloc': '__vmalloc',
+  'StopMachine.run': 'stop_machine',
   'Mutex.lock': 'mutex_lock',
   'Mutex.unlock': 'mutex_unlock',
   'OpenFile.read': 'full_proxy_read',
@@ -73,6 +79,7 @@ const HIDDEN_CLASSES: ReadonlySet<string> = new Set([
   'Mutex',
   'Oops',
   'OpenFile',
+  'PageAllocator',
   'PageTables',
   'MarkWindow',
   'Misuse',
@@ -202,4 +209,15 @@ function kernelName(host: string, symbols: SymbolNames): string | null {
   const hidden = dot < 0 ? HIDDEN_FUNCTIONS.has(name) : HIDDEN_CLASSES.has(host.slice(0, dot));
   if (hidden || (dot >= 0 && HIDDEN_FUNCTIONS.has(name))) return null;
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`).replace(/^_/, '');
+}
+
+/** C names of everything that is loaded, in the words of the revision. */
+export function symbolsOf(
+  modules: readonly { readonly symbols?: ModuleSymbols }[],
+  choices: Choices,
+): SymbolNames {
+  const names = modules.map(({ symbols }) =>
+    typeof symbols === 'function' ? symbols(choices) : symbols,
+  );
+  return Object.assign({}, kernelSymbols, ...names);
 }

@@ -5,6 +5,7 @@ export {
   type KernelPlace,
   kernelFrames,
   kernelPlaces,
+  type ModuleSymbols,
   type SymbolNames,
 } from './backtrace.ts';
 export { boot } from './boot.ts';

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The kernel: its parts, put together at boot. init/main.c
 
-import { CR4_LA57, type FieldDefinition, Machine, type MachineOptions, Op } from '@pkslab/x86-cpu';
-import { kernelSymbols, type SymbolNames } from './backtrace.ts';
+import { type FieldDefinition, type Machine, type MachineOptions, Op } from '@pkslab/x86-cpu';
+import { type ModuleSymbols, type SymbolNames, symbolsOf } from './backtrace.ts';
+import { bootMachine } from './boot-machine.ts';
 import { kernelChoices } from './choices.ts';
 import { CpuStates } from './cpu-state.ts';
 import { Debugfs } from './debugfs.ts';
@@ -28,6 +29,7 @@ import {
   type Choices,
   type ConfigRequest,
   type RevisionName,
+  type RevisionRequest,
   resolveChoices,
 } from './revision.ts';
 import { Runner } from './runner.ts';
@@ -44,7 +46,7 @@ import { UserMm } from './user-mm.ts';
 export interface KernelModule<T> extends ChoiceSlice {
   readonly name: string;
   /** C names of its functions, for call traces; where revisions differ, made from the choices of the boot. */
-  readonly symbols?: SymbolNames | ((choices: Choices) => SymbolNames);
+  readonly symbols?: ModuleSymbols;
   /** Its Kconfig options; stubs for what is configured out are the module's own business. */
   readonly config?: readonly ConfigOption[];
   /** Declares cells, fills slots, registers initcalls; its result is what `kernel.module` returns. */
@@ -116,18 +118,16 @@ export class Kernel {
   /** Prefer {@link boot}. */
   constructor(options: BootOptions) {
     const modules = options.modules ?? [];
-    this.revision = options.revision ?? 'reference';
+    this.revision = requestOf(options).revision;
     const slices = [kernelChoices, ...modules];
     this.repairs = [...new Set(slices.flatMap((slice) => Object.keys(slice.repairs)))].sort();
-    this.choices = resolveChoices(slices, {
-      revision: this.revision,
-      repairs: options.repairs ?? [],
-      sabotages: options.sabotages ?? [],
-      with: options.with ?? {},
-    });
+    this.choices = resolveChoices(slices, requestOf(options));
     const known = [...kernelConfig, ...modules.flatMap((module) => module.config ?? [])];
     this.config = new Kconfig(known, this.revision, options.config ?? {});
-    const { machine, tasks, preempt, slots } = this.#parts(options);
+    const { slots } = this;
+    const machine = bootMachine(options, this.config.enabled('X86_5LEVEL'));
+    const tasks = new Tasks(machine);
+    const preempt = new Preempt(machine);
     this.machine = machine;
     this.tasks = tasks;
     this.preempt = preempt;
@@ -189,20 +189,6 @@ export class Kernel {
       ...{ machine, cpus, sched, tasks, preempt, smp, rcu, slots, oops, printk },
       ...{ root, lock, setup },
     });
-  }
-
-  #parts(options: BootOptions): { machine: Machine; tasks: Tasks; preempt: Preempt; slots: Slots } {
-    // Linux's NMI entry copes with the IRET of a fault inside an NMI: to the rest, NMIs stay blocked.
-    const behaviours = { iretUnblocksNmi: 'marked', ...options.behaviours } as const;
-    const machine = new Machine({ ...options, behaviours });
-    if (this.config.enabled('X86_5LEVEL') && machine.features.la57) {
-      // The start-up code sets it before 64-bit mode, where it cannot change; that code is not modelled.
-      const { cr4 } = machine.registers;
-      for (const { index } of machine.cpus) {
-        cr4.poke(index, ((cr4.values[index] as number) | CR4_LA57) >>> 0);
-      }
-    }
-    return { machine, tasks: new Tasks(machine), preempt: new Preempt(machine), slots: this.slots };
   }
 
   /**
@@ -336,10 +322,12 @@ export class Kernel {
   }
 }
 
-/** C names of everything that is loaded, in the words of the revision. */
-function symbolsOf(modules: readonly KernelModule<unknown>[], choices: Choices): SymbolNames {
-  const names = modules.map(({ symbols }) =>
-    typeof symbols === 'function' ? symbols(choices) : symbols,
-  );
-  return Object.assign({}, kernelSymbols, ...names);
+/** What a boot asks for of revisions. */
+function requestOf({ revision, repairs, sabotages, with: choices }: BootOptions): RevisionRequest {
+  return {
+    revision: revision ?? 'reference',
+    repairs: repairs ?? [],
+    sabotages: sabotages ?? [],
+    with: choices ?? {},
+  };
 }

@@ -7,7 +7,6 @@ import {
   entryKey,
   entryLow,
   type FieldDefinition,
-  LARGE_PAGE_SIZE,
   type Machine,
   newWalk,
   PAGE_SIZE,
@@ -21,8 +20,7 @@ import {
   WIDEST_FORMAT,
   walkPage,
 } from '@pkslab/x86-cpu';
-import { ENOMEM } from './errno.ts';
-import { KernelError } from './kernel-error.ts';
+import { PageAllocator } from './page-alloc.ts';
 import { type Leaf, levelSize, PageTables } from './page-table.ts';
 
 /**
@@ -69,84 +67,38 @@ export class KernelMappings {
   /** CONFIG_PGTABLE_LEVELS, as the machine's CR4.LA57 has it when the kernel is made. */
   readonly levels: 4 | 5;
   readonly #machine: Machine;
-  readonly #firstFree: number;
-  /** A bit a page of RAM: handed out or not. */
-  readonly #allocated: Column;
+  readonly #pages: PageAllocator;
   readonly #vmallocNext: Column;
   readonly #keyPages: Column;
-  readonly #pickFrame: number;
   readonly #tables: PageTables;
 
   constructor(machine: Machine, firstFree: number) {
     this.#machine = machine;
-    this.#firstFree = firstFree;
-    this.#allocated = machine.column({
-      name: 'mem_map.allocated',
-      type: 'u32',
-      initial: 0,
-      per: 'object',
-      count: Math.ceil(machine.memory.ramSize / PAGE_SIZE / 32),
-    });
+    this.#pages = new PageAllocator(machine, firstFree);
     this.#vmallocNext = machine.column(vmallocNextField);
     this.#keyPages = machine.column(keyPagesField);
-    this.#pickFrame = machine.choosers.length;
-    machine.choosers.push({
-      alternatives: () => [this.#lowestFree()],
-      take: (frame) => this.#takeFrame(frame),
-    });
     this.root = this.allocPage();
     this.#tables = new PageTables(machine, this.root, () => this.tryAllocPage());
     this.levels = this.#tables.levels;
   }
 
   /**
-   * get_zeroed_page: physical address of a zeroed page of RAM, lowest free first. One step.
+   * get_zeroed_page: see {@link PageAllocator.alloc}.
    *
    * @throws {KernelError} ENOMEM when all are in use.
    */
   allocPage(): number {
-    const frame = this.tryAllocPage();
-    if (frame < 0) throw this.#noMemory();
-    return frame;
+    return this.#pages.alloc();
   }
 
   /** The same for callers that return an errno: −1 when all are in use. */
   tryAllocPage(): number {
-    return this.#machine.choose(this.#pickFrame);
-  }
-
-  #noMemory(): KernelError {
-    const { ramSize } = this.#machine.memory;
-    return new KernelError(ENOMEM, `out of ${ramSize} bytes of RAM: boot with more memory`);
+    return this.#pages.tryAlloc();
   }
 
   /** free_page */
   freePage(frame: number): void {
-    const page = frame / PAGE_SIZE;
-    this.#allocated.testAndClearBit(Math.floor(page / 32), page % 32);
-  }
-
-  #lowestFree(): number {
-    const { values } = this.#allocated;
-    const pages = Math.floor(this.#machine.memory.ramSize / PAGE_SIZE);
-    for (let page = this.#firstFree / PAGE_SIZE; page < pages; page++) {
-      if ((((values[Math.floor(page / 32)] as number) >>> (page % 32)) & 1) === 0) {
-        return page * PAGE_SIZE;
-      }
-    }
-    return -1;
-  }
-
-  #takeFrame(frame: number): void {
-    if (frame < 0) return;
-    const page = frame / PAGE_SIZE;
-    const word = Math.floor(page / 32);
-    const old = this.#allocated.values[word] as number;
-    this.#allocated.poke(word, (old | (1 << (page % 32))) >>> 0);
-    const chunk = this.#machine.memory.chunkAt(frame);
-    const offset = frame % LARGE_PAGE_SIZE;
-    this.#machine.journal?.bytes(chunk, offset, PAGE_SIZE);
-    chunk.bytes.fill(0, offset, offset + PAGE_SIZE);
+    this.#pages.free(frame);
   }
 
   /** __va: where a physical address lies in the direct map. */
@@ -160,7 +112,7 @@ export class KernelMappings {
    * @throws {KernelError} ENOMEM without a page for a table; nothing is mapped then.
    */
   map(address: number, physical: number, size: number, protection: Protection): void {
-    if (!this.tryMap(address, physical, size, protection)) throw this.#noMemory();
+    if (!this.tryMap(address, physical, size, protection)) throw this.#pages.noMemory();
   }
 
   /**
@@ -259,7 +211,7 @@ export class KernelMappings {
     const leaf = this.#tables.leafOf(address);
     if (leaf === null || (leaf.address === address && leaf.size <= size)) return leaf;
     if (!this.#tables.splitAt(address) || !this.#tables.splitAt(address + size)) {
-      throw this.#noMemory();
+      throw this.#pages.noMemory();
     }
     return this.#tables.leafOf(address);
   }
@@ -291,7 +243,7 @@ export class KernelMappings {
    */
   vmalloc(size: number, protection: Protection): number {
     const address = this.tryVmalloc(size, protection);
-    if (address === 0) throw this.#noMemory();
+    if (address === 0) throw this.#pages.noMemory();
     return address;
   }
 
@@ -301,7 +253,7 @@ export class KernelMappings {
     const room = (pages + 1) * PAGE_SIZE;
     const address = this.#vmallocNext.add(0, room) - room;
     for (let done = 0; done < pages * PAGE_SIZE; done += PAGE_SIZE) {
-      const frame = this.#machine.choose(this.#pickFrame);
+      const frame = this.tryAllocPage();
       if (frame >= 0 && this.tryMap(address + done, frame, PAGE_SIZE, protection)) continue;
       if (frame >= 0) this.freePage(frame);
       this.vfree(address, done);
