@@ -2,7 +2,7 @@
 // The program's lines and statuses to the letter, and what it notices that RFC V2's does not.
 
 import { type BootOptions, boot, type Kernel } from '@pkslab/kernel';
-import { pksCore, pksTest } from '@pkslab/pks-core';
+import { pksCore, pksTest, RUN_PKS } from '@pkslab/pks-core';
 import { describe, expect, it } from 'vitest';
 import { testPks, testPksV10 } from '../src/index.ts';
 
@@ -84,5 +84,33 @@ describe('test_pks of rfc-v3', () => {
     const kernel = boot({ revision: 'rfc-v3', tasks: 16, modules: [pksCore, pksTest] });
     expect(kernel.choice('schedHook')).toBe('xtraOnly');
     for (const line of testPks(kernel)) expect(line).toMatch(/: PASS$/);
+  });
+});
+
+describe('a result that says nothing (D-41)', () => {
+  it.each([
+    ['context_switch', 'switch-slow-path-only'],
+    ['exception', 'state-by-value'],
+  ])('%s is not one: under %s it fails', (test, sabotage) => {
+    const { lines, status } = testPksV10(booted({ sabotages: [sabotage] }), [test]);
+    expect([lines[1], status]).toEqual(['[FAIL]', 1]);
+    expect(testPksV10(booted(), [test]).lines[1]).toBe('[OK]');
+  });
+
+  it('was what V8 made of every text: ten bytes compared with "PASS", and unequal taken for well', () => {
+    const passedInV8 = (text: string): boolean => text.slice(0, 10) !== 'PASS';
+    const defaultsWith = (pkrs: number): string => {
+      const kernel = booted({ cpus: 2 });
+      kernel.machine.registers.pkrs.poke(1, pkrs);
+      return kernel.call(() => {
+        const file = kernel.debugfs.open(RUN_PKS);
+        file.write('0');
+        file.seek(0);
+        return file.read();
+      });
+    };
+    const texts = [defaultsWith(0x5555_5554), defaultsWith(0)];
+    expect(texts).toEqual(['PASS\n', 'FAIL\n']);
+    expect(texts.map(passedInV8)).toEqual([true, true]);
   });
 });
