@@ -201,7 +201,7 @@ export const pksChoices: ChoiceSlice = {
     'D-49': { oopsPkrs: 'whenOn' },
     'fork-inherits': { forkPolicy: 'init' },
     'exec-keeps-register': { execReset: 'savedAndRegister' },
-    'compared-write': { writePkrs: 'irqsOff' },
+    'compared-write': { writePkrs: 'unconditional' },
     // Either alone ends it: nobody can come between a read and a write while all others stand still.
     'lockless-free': { clearBit: 'locked', freeScope: 'everywhere' },
   },

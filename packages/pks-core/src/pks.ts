@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The module: what boot puts into the kernel.
 
-import type { Kernel, KernelModule } from '@pkslab/kernel';
+import type { Kernel, KernelModule, SymbolNames } from '@pkslab/kernel';
 import { pksChoices } from './choices.ts';
 import { KeyAllocator } from './key-allocator.ts';
 import { type KeyCallbackChoice, KeyCallbacks } from './key-callbacks.ts';
@@ -46,6 +46,36 @@ function keysOf(kernel: Kernel, pkrs: Pkrs, numbers: StaticKeyNumbers): Keys {
 }
 
 /**
+ * C names. By whose design a function writes makes no difference to its name: events are found again by it when a
+ * trace is tried with other choices.
+ *
+ * @param isRenamed as V9 and V10 name them
+ */
+function symbolsOf(isRenamed: boolean): SymbolNames {
+  const write = isRenamed ? 'pks_write_pkrs' : 'write_pkrs';
+  return {
+    'AbandonedKeys.abandon': 'pks_abandon_protections',
+    'Asserting.write': write,
+    'GlobalGrants.change': 'update_global_pkrs',
+    'IrqsOff.write': write,
+    'KeyAllocator.alloc': 'pks_key_alloc',
+    'KeyAllocator.free': 'pks_key_free',
+    'KeyAllocator.showAllocated': 'pks_keys_allocated_show',
+    'Pkrs.changeRights': 'pks_update_protection',
+    'Pkrs.changeRightsGlobal': 'pks_update_protection',
+    'Pkrs.schedIn': isRenamed ? 'x86_pkrs_load' : 'pks_sched_in',
+    'Pkrs.setup': isRenamed ? 'pks_setup' : 'setup_pks',
+    'Pkrs.updateException': 'pks_update_exception',
+    'Pkrs.updateProtection': 'pks_update_protection',
+    'Preemptible.write': write,
+    'SelfContained.write': write,
+    'StaticKeys.alloc': 'pks_key_alloc',
+    'UserPkeys.setUserPkeyAccess': 'arch_set_user_pkey_access',
+    'Unconditional.write': write,
+  };
+}
+
+/**
  * pks-core as a boot module.
  *
  * @example
@@ -56,26 +86,7 @@ export const pksCore: KernelModule<Pks> = {
   name: 'pks-core',
   ...pksChoices,
   config: pksConfig,
-  symbols: ({ schedHook }) => ({
-    'AbandonedKeys.abandon': 'pks_abandon_protections',
-    'Asserting.write': 'pks_write_pkrs',
-    'GlobalGrants.change': 'update_global_pkrs',
-    'IrqsOff.write': 'write_pkrs',
-    'KeyAllocator.alloc': 'pks_key_alloc',
-    'KeyAllocator.free': 'pks_key_free',
-    'KeyAllocator.showAllocated': 'pks_keys_allocated_show',
-    'Pkrs.changeRights': 'pks_update_protection',
-    'Pkrs.changeRightsGlobal': 'pks_update_protection',
-    'Pkrs.schedIn': schedHook === 'beforeCurrent' ? 'x86_pkrs_load' : 'pks_sched_in',
-    'Pkrs.setup': schedHook === 'beforeCurrent' ? 'pks_setup' : 'setup_pks',
-    'Pkrs.updateException': 'pks_update_exception',
-    'Pkrs.updateProtection': 'pks_update_protection',
-    'Preemptible.write': 'write_pkrs',
-    'SelfContained.write': 'write_pkrs',
-    'StaticKeys.alloc': 'pks_key_alloc',
-    'UserPkeys.setUserPkeyAccess': 'arch_set_user_pkey_access',
-    'Unconditional.write': 'write_pkrs',
-  }),
+  symbols: ({ verbs }) => symbolsOf(verbs === 'set'),
   create(kernel: Kernel): Pks {
     const { config } = kernel;
     const numbers = staticKeyNumbers(
