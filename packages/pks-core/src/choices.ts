@@ -190,7 +190,6 @@ export const pksChoices: ChoiceSlice = {
   repairs: {
     'D-02': { entrySaves: 'registerAndSaved' },
     'D-04': { entrySaves: 'registerAndSaved' },
-    'D-10': { writePkrs: 'irqsOff' },
     'D-12': { globalGrants: 'none', globalPut: 'paired' },
     'D-17': { initValue: 'constant' },
     'D-18': { firstWrite: 'raw' },

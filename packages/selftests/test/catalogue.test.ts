@@ -26,7 +26,7 @@ describe('on reference', () => {
   it.each(small)('$name holds, and its space is finished', (scenario) => {
     const held = explore(scenario);
     expect(held).toMatchObject({ verdict: 'holds', message: null });
-    expect(held.states).toBeLessThan(2_000_000);
+    expect(held.states).toBeLessThan(3_000_000);
   });
 });
 
