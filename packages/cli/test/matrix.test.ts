@@ -68,6 +68,7 @@ describe('pkslab explore --matrix', () => {
       'explore',
       '--matrix',
       'irq-in-section',
+      'preempt-in-section',
       '--cpus',
       '2',
       '--revision',
@@ -75,6 +76,7 @@ describe('pkslab explore --matrix', () => {
     ];
     const { out } = await pkslab(...args);
     expect(out).toMatch(/\nirq-in-section +skipped\n/);
+    expect(out).toMatch(/\npreempt-in-section +holds\n/);
     expect(out).toMatch(/irq-in-section: skipped: scenario irq-in-section cannot run on 2 CPUs/);
   });
 

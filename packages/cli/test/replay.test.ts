@@ -99,7 +99,11 @@ describe('pkslab replay', () => {
   it('starts from another revision as posted where one is given', async () => {
     const { file } = await savedTrace();
     const { out } = await pkslab('replay', file, '--revision', 'reference', '--json');
-    expect(JSON.parse(out)).toMatchObject({ revision: 'reference', repairs: [], outcome: 'ended' });
+    expect(JSON.parse(out)).toMatchObject({
+      revision: 'reference',
+      repairs: [],
+      outcome: 'diverged',
+    });
   });
 
   it('says where it diverged: exit 3', async () => {

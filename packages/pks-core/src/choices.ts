@@ -13,6 +13,7 @@ const RFC_V2: Choices = {
   initOrder: 'cr4First',
   firstWrite: 'compared',
   writePkrs: 'unconditional',
+  updateScope: 'preemptOff',
   schedIn: 'compare',
   entrySaves: 'cache',
   globalGrants: 'none',
@@ -37,6 +38,7 @@ const RFC_V3: Choices = {
   noAccess: '11b',
   initOrder: 'pkrsFirst',
   writePkrs: 'selfContained',
+  updateScope: 'preemptible',
   schedIn: 'global',
   entrySaves: 'cacheAndSaved',
   globalGrants: 'andCache',
@@ -68,6 +70,7 @@ const V10: Choices = {
   initValue: 'constant',
   firstWrite: 'raw',
   writePkrs: 'asserting',
+  updateScope: 'preemptOff',
   schedIn: 'plain',
   abandon: 'none',
   keyCallbacks: 'bounded',
@@ -80,7 +83,7 @@ const REFERENCE: Choices = {
   keyAlloc: 'bitmap',
   initOrder: 'pkrsFirst',
   firstWrite: 'raw',
-  writePkrs: 'irqsOff',
+  updateScope: 'irqsOff',
   entrySaves: 'registerAndSaved',
   keyCallbacks: 'bounded',
   forkPolicy: 'init',
@@ -107,9 +110,10 @@ const REFERENCE: Choices = {
  * - `initOrder` — whether CR4.PKS is set before or after the first value is written.
  * - `firstWrite` — whether that value is written raw, or through whatever `writePkrs` does, which may find the
  *   cache equal and write nothing (D-18).
- * - `writePkrs` — how cache and register are written, and what keeps an update whole: always, by a caller with
- *   preemption off; by one that leaves it on, which nobody posted (D-10); with interrupts off over the whole update;
- *   self-contained, get_cpu_ptr and a compare; or a compare and an assertion that preemption is off.
+ * - `writePkrs` — how cache and register are written: always; self-contained, get_cpu_ptr and a compare; or a compare
+ *   and an assertion that preemption is off.
+ * - `updateScope` — what keeps an update whole against the scheduler: preemption off around the writes; nothing (where
+ *   `writePkrs` is not self-contained nobody posted that: D-10); or interrupts off from the first read on.
  * - `schedIn` — what the switch hook writes: the saved value if the cache differs; the saved value; the saved
  *   value AND V7's mask of abandoned keys; the saved value AND the global rights (`off` is for sabotage).
  * - `entrySaves` — what an entry keeps of the interrupted context: the cached register value alone
@@ -146,7 +150,8 @@ export const pksChoices: ChoiceSlice = {
     noAccess: 'how "no access" is encoded',
     initOrder: 'whether CR4.PKS or the first value of PKRS comes first',
     firstWrite: 'whether the first value is compared with the cache before it is written',
-    writePkrs: 'how cache and register are written, and who keeps the scheduler out',
+    writePkrs: 'how cache and register are written',
+    updateScope: 'what keeps an update whole against the scheduler',
     schedIn: 'what the switch hook writes',
     entrySaves: "what an entry keeps of the interrupted context's rights",
     globalGrants: 'whether there are rights that all threads have',
@@ -171,7 +176,8 @@ export const pksChoices: ChoiceSlice = {
     noAccess: ['01b', '11b'],
     initOrder: ['cr4First', 'pkrsFirst'],
     firstWrite: ['compared', 'raw'],
-    writePkrs: ['unconditional', 'preemptible', 'irqsOff', 'selfContained', 'asserting'],
+    writePkrs: ['unconditional', 'selfContained', 'asserting'],
+    updateScope: ['preemptOff', 'preemptible', 'irqsOff'],
     schedIn: ['compare', 'plain', 'mask', 'global', 'off'],
     entrySaves: ['nothing', 'cache', 'cacheAndSaved', 'threadValue', 'registerAndSaved'],
     globalGrants: ['none', 'andCache'],
@@ -210,7 +216,7 @@ export const pksChoices: ChoiceSlice = {
     'switch-writes-nothing': { schedIn: 'off' },
     'free-closes-one-thread': { freeScope: 'thread' },
     'free-skips-entries': { freeScope: 'tasks' },
-    'update-preemptible': { writePkrs: 'preemptible' },
+    'update-preemptible': { updateScope: 'preemptible' },
     'fork-copies-rights': { forkPolicy: 'copy' },
     'boot-cpu-open': { initValue: 'earlyInitcall' },
     'write-compares-first': { writePkrs: 'selfContained' },

@@ -27,6 +27,7 @@ import { getNewPkr, INIT_PKRS_VALUE } from './pkr.ts';
 import { isPksEnabled } from './pks-config.ts';
 import type { StaticKeyNumbers } from './pks-keys.ts';
 import { type UpdateCheck, updateCheckOf } from './update-policy.ts';
+import { type UpdateScope, type UpdateScopeChoice, updateScopeOf } from './update-scope.ts';
 import { type WritePkrs, type WritePkrsChoice, writePkrsOf } from './write-pkrs.ts';
 
 /** pkrs_cache: what this CPU's register should hold. 0 (BSS) until setup. */
@@ -59,6 +60,7 @@ export class Pkrs implements Copies {
   private readonly tasks: Tasks;
   private readonly update: MarkWindow;
   private readonly writer: WritePkrs;
+  private readonly scope: UpdateScope;
   private readonly check: UpdateCheck;
   #entry: EntrySaves = SAVES_NOTHING;
   #schedIn: ((next: number) => void) | null = null;
@@ -75,6 +77,7 @@ export class Pkrs implements Copies {
     this.cache = new PerCpu(machine.column(pkrsCacheField));
     this.init = new InitValue(kernel, this.saved, numbers);
     this.writer = writePkrsOf(kernel.choice('writePkrs') as WritePkrsChoice, kernel, this.cache);
+    this.scope = updateScopeOf(kernel.choice('updateScope') as UpdateScopeChoice, kernel);
     this.check = updateCheckOf(kernel, numbers, (pkey) => this.isAllocated(pkey));
     this.abandoned =
       kernel.choice('abandon') === 'mask' ? new AbandonedKeys(kernel) : NOTHING_ABANDONED;
@@ -186,9 +189,9 @@ export class Pkrs implements Copies {
    * kernel.machine.rdmsr(0x6e1); // => 0x55555550
    */
   updateProtection(pkey: number, protection: number): void {
-    const flags = this.writer.begin();
+    const flags = this.scope.begin();
     if (this.#allows(pkey, protection)) this.changeRights(pkey, protection);
-    this.writer.end(flags);
+    this.scope.end(flags);
   }
 
   /** Complains of an update where the revision does; whether it is done. */
@@ -200,16 +203,24 @@ export class Pkrs implements Copies {
     return !complaint.refused;
   }
 
+  /** The end of an update: a task's new saved value goes into cache and register. */
+  #load(task: number): void {
+    this.scope.enterWrite();
+    this.writer.write(this.saved.get(task));
+    this.update.end();
+    this.scope.leaveWrite();
+  }
+
   /** pks_update_protection without the checks, for whoever holds the key and its bits as constants. */
   changeRights(pkey: number, protection: number): void {
     const { saved } = this;
-    const flags = this.writer.begin();
+    const flags = this.scope.begin();
     const current = this.tasks.getCurrent();
     this.update.begin();
     const bits = this.init.encode(protection);
     saved.set(current, getNewPkr(saved.get(current), pkey, bits));
-    this.writer.load(saved, current, this.update);
-    this.writer.end(flags);
+    this.#load(current);
+    this.scope.end(flags);
   }
 
   /**
@@ -261,16 +272,16 @@ export class Pkrs implements Copies {
 
   /** pks_init_task, at exec: the new program starts with INIT. */
   #initTask(reset: string): (task: number) => void {
-    const { writer, saved, update } = this;
+    const { scope, saved, update } = this;
     if (reset === 'saved') {
       return (task) => saved.set(task, this.abandoned.apply(this.init.read()));
     }
     return (task) => {
-      const flags = writer.begin();
+      const flags = scope.begin();
       update.begin();
       saved.set(task, this.init.read());
-      writer.load(saved, task, update);
-      writer.end(flags);
+      this.#load(task);
+      scope.end(flags);
     };
   }
 }

@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: MIT
-// write_pkrs and pks_write_pkrs: cache and register in one go, and who keeps the scheduler out meanwhile (D-10).
+// write_pkrs and pks_write_pkrs: cache and register in one go.
 
 import type { Kernel, Oops, Preempt } from '@pkslab/kernel';
-import { type Column, IA32_PKRS, type Machine, type MarkWindow, PerCpu } from '@pkslab/x86-cpu';
+import { IA32_PKRS, type Machine, PerCpu } from '@pkslab/x86-cpu';
 
 /** How a revision writes cache and register. */
 export interface WritePkrs {
   /** write_pkrs, pks_write_pkrs */
   write(value: number): void;
-  /** The start of an update, before the saved value is read; its result is for `end`. */
-  begin(): number;
-  /** A thread's saved value, which is new, goes into cache and register, and `update` ends with them. */
-  load(saved: Column, task: number, update: MarkWindow): void;
-  /** The end of an update. */
-  end(flags: number): void;
 }
 
 /** No compare; the caller has preemption off. [PATCH 04/17] */
@@ -32,42 +26,10 @@ class Unconditional implements WritePkrs {
     this.cache.write(value);
     this.machine.wrmsr(IA32_PKRS, value);
   }
-
-  begin(): number {
-    return 0;
-  }
-
-  load(saved: Column, task: number, update: MarkWindow): void {
-    this.preempt.disable();
-    this.write(saved.get(task));
-    update.end();
-    this.preempt.enable();
-  }
-
-  end(_flags: number): void {}
-}
-
-/** The same by a caller that leaves preemption on: what write_pkrs warns of. Nobody posted it. */
-class Preemptible extends Unconditional {
-  override load(saved: Column, task: number, update: MarkWindow): void {
-    this.write(saved.get(task));
-    update.end();
-  }
-}
-
-/** local_irq_save over the whole update: no interrupt of this CPU finds a part of it done. */
-class IrqsOff extends Preemptible {
-  override begin(): number {
-    return this.machine.pushfCli();
-  }
-
-  override end(flags: number): void {
-    this.machine.popfIf(flags);
-  }
 }
 
 /** get_cpu_ptr, compare, both writes, put_cpu_ptr: safe anywhere, and paid for in every switch. RFC V3 to V7 */
-class SelfContained extends Preemptible {
+class SelfContained extends Unconditional {
   override write(value: number): void {
     this.preempt.disable();
     if (this.cache.read() !== value) {
@@ -100,18 +62,11 @@ class Asserting extends Unconditional {
 }
 
 /** Values of the choice `writePkrs`. */
-export type WritePkrsChoice =
-  | 'unconditional'
-  | 'preemptible'
-  | 'irqsOff'
-  | 'selfContained'
-  | 'asserting';
+export type WritePkrsChoice = 'unconditional' | 'selfContained' | 'asserting';
 
 const WRITES: Readonly<Record<WritePkrsChoice, new (kernel: Kernel, cache: PerCpu) => WritePkrs>> =
   {
     unconditional: Unconditional,
-    preemptible: Preemptible,
-    irqsOff: IrqsOff,
     selfContained: SelfContained,
     asserting: Asserting,
   };

@@ -85,7 +85,7 @@ export const rows: readonly Defect[] = [
     scenario: 'preempted-driver',
     invariant: 'I1',
     events: 1,
-    whatIf: { writePkrs: 'preemptible' },
+    whatIf: { updateScope: 'preemptible' },
   },
   {
     id: 'D-11',
