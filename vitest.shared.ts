@@ -24,6 +24,10 @@ export function packageConfig(): ViteUserConfig {
       // Ends a test that hangs; one on a busy machine is only slow.
       testTimeout: long ? 1_200_000 : 600_000,
       passWithNoTests: true,
+      // All cores: the packages' own runs follow each other where one needs the other's build.
+      maxWorkers: '100%',
+      // The built packages as Node loads them: rewritten imports are slower, to load and to run.
+      server: { deps: { external: [/\/packages\/[^/]+\/dist\//] } },
       restoreMocks: true,
       reporters: ['default', ['json', { outputFile: '.reports/tests.json' }]],
     },
