@@ -9,6 +9,11 @@ import {
   PerCpu,
   SAVED_IF,
   SAVED_USER,
+  VECTOR_DF,
+  VECTOR_GP,
+  VECTOR_MC,
+  VECTOR_NMI,
+  VECTOR_PF,
 } from '@pkslab/x86-cpu';
 import { type EntryParts, Idtentry } from './idtentry.ts';
 import { HARDIRQ_OFFSET, type Preempt } from './preempt.ts';
@@ -19,8 +24,6 @@ import {
   RESCHEDULE_VECTOR,
   VECTOR_BREAKPOINT,
   VECTOR_DEBUG,
-  VECTOR_MACHINE_CHECK,
-  VECTOR_NON_MASKABLE,
 } from './vectors.ts';
 
 /** xen_in_preemptible_hcall: the interrupted task is in a hypercall that may be preempted. */
@@ -109,13 +112,13 @@ export class Entry implements EventHandlers {
 
   /** exc_nmi */
   nmi(saved: number): void {
-    this.#nmiClass(VECTOR_NON_MASKABLE);
+    this.#nmiClass(VECTOR_NMI);
     this.#machine.iret(saved, 1);
   }
 
   /** exc_machine_check */
   machineCheck(saved: number): void {
-    this.#nmiClass(VECTOR_MACHINE_CHECK);
+    this.#nmiClass(VECTOR_MC);
     this.#machine.iret(saved, 0);
   }
 
@@ -132,16 +135,16 @@ export class Entry implements EventHandlers {
 
   /** exc_double_fault: the stack or the tables are broken; the machine stops. */
   doubleFault(saved: number): void {
-    const state = this.#idtentry.nmiEnter(8);
-    this.#idtentry.beginBody(8);
-    this.handleDoubleFault(regsOf(saved, false, 8, state));
+    const state = this.#idtentry.nmiEnter(VECTOR_DF);
+    this.#idtentry.beginBody(VECTOR_DF);
+    this.handleDoubleFault(regsOf(saved, false, VECTOR_DF, state));
   }
 
   /** exc_page_fault */
   pageFault(errorCode: number, address: number, saved: number, fixup: boolean): number {
     const state = this.#idtentry.enter(saved);
-    const regs = regsOf(saved, fixup, 14, state);
-    this.#idtentry.beginBody(14);
+    const regs = regsOf(saved, fixup, VECTOR_PF, state);
+    this.#idtentry.beginBody(VECTOR_PF);
     const outcome = this.handlePageFault(regs, errorCode, address);
     this.#idtentry.endBody();
     this.#idtentry.exit(regs, state);
@@ -152,8 +155,8 @@ export class Entry implements EventHandlers {
   /** exc_general_protection */
   generalProtection(errorCode: number, saved: number, fixup: boolean, address: number): number {
     const state = this.#idtentry.enter(saved);
-    const regs = regsOf(saved, fixup, 13, state);
-    this.#idtentry.beginBody(13);
+    const regs = regsOf(saved, fixup, VECTOR_GP, state);
+    this.#idtentry.beginBody(VECTOR_GP);
     const outcome = this.handleGeneralProtection(regs, errorCode, address);
     this.#idtentry.endBody();
     this.#idtentry.exit(regs, state);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 // What every entry does before and after its handler: RCU, saved state, rescheduling. arch/x86/entry/common.c
 
-import { type Machine, MarkWindow, SAVED_USER } from '@pkslab/x86-cpu';
+import { type Machine, MarkWindow, SAVED_USER, VECTOR_MC, VECTOR_NMI } from '@pkslab/x86-cpu';
 import { Mark } from './mark.ts';
 import { HARDIRQ_OFFSET, NMI_OFFSET, type Preempt } from './preempt.ts';
 import type { Rcu } from './rcu.ts';
 import type { Scheduler } from './sched.ts';
 import type { EntryState, Regs, Slots } from './slots.ts';
 import type { Tasks } from './task.ts';
-import { VECTOR_MACHINE_CHECK, VECTOR_NON_MASKABLE } from './vectors.ts';
 
 /** How idtentry_enter hands its state to what saves into it. */
 export type StatePassing = 'byValue' | 'byReference';
@@ -48,7 +47,7 @@ const PASS: Readonly<Record<StatePassing, (state: EntryState) => EntryState>> = 
 
 const COVERS: Readonly<Record<NmiCoverage, (vector: number) => boolean>> = {
   no: () => false,
-  nmiAndMc: (vector) => vector === VECTOR_NON_MASKABLE || vector === VECTOR_MACHINE_CHECK,
+  nmiAndMc: (vector) => vector === VECTOR_NMI || vector === VECTOR_MC,
   yes: () => true,
 };
 

@@ -71,7 +71,5 @@ export {
   RESCHEDULE_VECTOR,
   VECTOR_BREAKPOINT,
   VECTOR_DEBUG,
-  VECTOR_MACHINE_CHECK as VECTOR_MC,
-  VECTOR_NON_MASKABLE as VECTOR_NMI,
 } from './vectors.ts';
 export type { MmapRequest, VmArea, VmFaultResult, VmFile } from './vm-areas.ts';
