@@ -225,6 +225,11 @@ export class KernelMappings {
     return this.#keyPages.get(key) !== 0;
   }
 
+  /** lookup_address: the leaf that maps an address, read level by level as kernel code does; null if there is none. */
+  leafOf(address: number): Leaf | null {
+    return this.#tables.leafOf(address);
+  }
+
   /** Walks the tables from outside the machine, for reports and tools: no operation, changes nothing. */
   lookup(address: number): Walk {
     const walk = newWalk();
