@@ -19,11 +19,7 @@ import type { Scenario } from './scenario.ts';
 import { type System, USER_PAGE } from './system.ts';
 
 /** Thrown out of the kernel's code at the end of the schedule. */
-class Done {
-  readonly dummy = true;
-}
-
-const DONE = new Done();
+const DONE = new Error('the schedule is at its end');
 
 /** What runs schedules of a system on an engine: on the live one each of them on a kernel of its own. */
 export function runnerOf(

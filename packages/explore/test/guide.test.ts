@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { guideOf, openBudget, runGuided } from '../src/guide.ts';
 import { Coverage, ExhaustiveSearch, type Scenario, System } from '../src/index.ts';
-import { cell, endsWith, lostUpdate, protocol, REFERENCE, systemOf } from './support.ts';
+import {
+  cell,
+  endsWith,
+  lostUpdate,
+  paddedUpdate,
+  protocol,
+  REFERENCE,
+  systemOf,
+} from './support.ts';
 
 const noLimits = { maxStates: 1_000_000, shouldStop: (): boolean => false };
 
@@ -12,24 +20,6 @@ function violationOf(scenario: Scenario) {
   const original = new System(scenario.setup(REFERENCE));
   openBudget(original, scenario.budget);
   return { result, guide: guideOf(original, result.schedule), original };
-}
-
-/** A get and a set with room around them, and a check of the sum; `padding` operations come first. */
-function padded(padding: number, cpus: number, sum = 2): Scenario {
-  return protocol({
-    cpus,
-    budget: { preempt: cpus === 1 ? 1 : 0 },
-    code(kernel) {
-      const x = cell(kernel, 'x');
-      const y = cell(kernel, 'y');
-      const increment = (): void => x.set(0, x.get(0) + 1);
-      const body = (): void => {
-        for (let i = 0; i < padding; i++) y.add(0, 1);
-        increment();
-      };
-      return { tasks: [[body], [increment]], invariants: [endsWith(x, sum)] };
-    },
-  });
 }
 
 describe('a guide', () => {
@@ -47,7 +37,7 @@ describe('a guide', () => {
   });
 
   it.each([1, 2])('breaks the same on a system of its own: %i CPU(s)', (cpus) => {
-    const scenario = padded(0, cpus);
+    const scenario = paddedUpdate(cpus, 0);
     const { guide } = violationOf(scenario);
     const system = systemOf(scenario);
     expect(runGuided(system, guide)).toBe('violated');
@@ -55,8 +45,8 @@ describe('a guide', () => {
   });
 
   it.each([1, 2])('finds its places where other code comes first: %i CPU(s)', (cpus) => {
-    const { guide } = violationOf(padded(0, cpus));
-    const longer = systemOf(padded(3, cpus));
+    const { guide } = violationOf(paddedUpdate(cpus, 0));
+    const longer = systemOf(paddedUpdate(cpus, 3));
     expect(runGuided(longer, guide)).toBe('violated');
   });
 
@@ -81,15 +71,15 @@ describe('a guide', () => {
   });
 
   it('ends without harm where nothing is broken any more', () => {
-    const { guide } = violationOf(padded(0, 1));
-    expect(runGuided(systemOf(padded(0, 1, 1)), guide)).toBe('ended');
+    const { guide } = violationOf(paddedUpdate(1, 0));
+    expect(runGuided(systemOf(paddedUpdate(1, 0, 1)), guide)).toBe('ended');
   });
 
   it('diverges where the place of an event never comes up', () => {
-    const { guide } = violationOf(padded(0, 1));
+    const { guide } = violationOf(paddedUpdate(1, 0));
     const [point] = guide.points;
     if (point === undefined) throw new Error('no point');
     const elsewhere = { ...guide, points: [{ ...point, occurrence: 99 }] };
-    expect(runGuided(systemOf(padded(0, 1)), elsewhere)).toBe('diverged');
+    expect(runGuided(systemOf(paddedUpdate(1, 0)), elsewhere)).toBe('diverged');
   });
 });

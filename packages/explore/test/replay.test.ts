@@ -8,7 +8,7 @@ import {
   type Scenario,
   stepsOf,
 } from '../src/index.ts';
-import { cell, endsWith, lostUpdate, protocol } from './support.ts';
+import { lostUpdate, paddedUpdate, protocol } from './support.ts';
 
 const PROTECTED = -0x3600_0000_0000;
 const CR4_PKS = 1 << 24;
@@ -18,23 +18,6 @@ function savedFrom(scenario: Scenario): SavedTrace {
   const { saved } = explore(scenario);
   if (saved === null) throw new Error('nothing is violated');
   return saved;
-}
-
-/** A lost update behind operations that the trace did not have. */
-function later(padding: number, sum = 2): Scenario {
-  return protocol({
-    budget: { preempt: 1 },
-    code(kernel) {
-      const x = cell(kernel, 'x');
-      const y = cell(kernel, 'y');
-      const increment = (): void => x.set(0, x.get(0) + 1);
-      const body = (): void => {
-        for (let i = 0; i < padding; i++) y.add(0, 1);
-        increment();
-      };
-      return { tasks: [[body], [increment]], invariants: [endsWith(x, sum)] };
-    },
-  });
 }
 
 describe('replay()', () => {
@@ -48,19 +31,19 @@ describe('replay()', () => {
   });
 
   it('finds its places where the code before them has changed', () => {
-    const again = replay(later(3), savedFrom(later(0)));
+    const again = replay(paddedUpdate(1, 3), savedFrom(paddedUpdate(1, 0)));
     expect(again).toMatchObject({ outcome: 'violated', reproduced: true });
   });
 
   it('ends without harm where the kernel is repaired', () => {
-    const again = replay(later(0, 1), savedFrom(later(0)));
+    const again = replay(paddedUpdate(1, 0, 1), savedFrom(paddedUpdate(1, 0)));
     expect(again).toMatchObject({ outcome: 'ended', violation: null, divergedAt: null });
   });
 
   it('says where it diverged if an event finds no place', () => {
-    const saved = savedFrom(later(0));
+    const saved = savedFrom(paddedUpdate(1, 0));
     const points = saved.points.map((point) => ({ ...point, occurrence: 9 }));
-    expect(replay(later(0), { ...saved, points })).toMatchObject({
+    expect(replay(paddedUpdate(1, 0), { ...saved, points })).toMatchObject({
       outcome: 'diverged',
       divergedAt: 'preempt on CPU 0: before set test.x in increment (A:0, passed 9 times before)',
     });
@@ -78,14 +61,14 @@ describe('replay()', () => {
   it('takes another request in place of the saved one', () => {
     const asked: unknown[] = [];
     const scenario: Scenario = {
-      ...later(0),
+      ...paddedUpdate(1, 0),
       setup(request) {
         asked.push(request);
-        return later(0).setup(request);
+        return paddedUpdate(1, 0).setup(request);
       },
     };
     const options = { revision: 'v7', repairs: ['D-01'], with: { a: 'b' } } as const;
-    expect(replay(scenario, savedFrom(later(0)), options)).toMatchObject(options);
+    expect(replay(scenario, savedFrom(paddedUpdate(1, 0)), options)).toMatchObject(options);
     expect(asked).toEqual([{ ...options, sabotages: [] }]);
   });
 });

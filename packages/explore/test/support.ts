@@ -96,6 +96,24 @@ export function lostUpdate(cpus: number, budget: Budget = {}): Scenario {
   });
 }
 
+/** A lost update behind `padding` operations of the first task; `sum` is what it must end as. */
+export function paddedUpdate(cpus: number, padding: number, sum = 2): Scenario {
+  return protocol({
+    cpus,
+    budget: { preempt: cpus === 1 ? 1 : 0 },
+    code(kernel) {
+      const x = cell(kernel, 'x');
+      const y = cell(kernel, 'y');
+      const increment = (): void => x.set(0, x.get(0) + 1);
+      const body = (): void => {
+        for (let i = 0; i < padding; i++) y.add(0, 1);
+        increment();
+      };
+      return { tasks: [[body], [increment]], invariants: [endsWith(x, sum)] };
+    },
+  });
+}
+
 /** Makes steps without events until a task's next operation is one of a kind. */
 export function stepTo(system: System, op: number, cpu = 0): void {
   for (let i = 0; i < 1000 && (system.nodeOf(cpu).kind & 0x7f) !== op; i++) step(system, cpu);
