@@ -3,12 +3,12 @@
 
 import { type Scenario, type Setup, scenario, type Wish } from '@pkslab/explore';
 import type { RevisionRequest } from '@pkslab/kernel';
-import { PKEY_DISABLE_ACCESS, PKEY_DISABLE_WRITE, pksCore } from '@pkslab/pks-core';
-import { FAULTABLE, type FieldDefinition, Op, PAGE_SIZE } from '@pkslab/x86-cpu';
+import { PKEY_DISABLE_ACCESS, PKEY_DISABLE_WRITE, type Pks, pksCore } from '@pkslab/pks-core';
+import { type Column, FAULTABLE, type FieldDefinition, Op, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { probing } from './probes.ts';
 import { giveBack, SECOND_CONSUMER, secretOf, setupWith } from './secret.ts';
 import { NO_EVENTS, USER_BUFFER } from './section.ts';
-import { smallStack } from './small-stack.ts';
+import { type SmallStack, smallStack } from './small-stack.ts';
 
 const flagField = (name: string): FieldDefinition => ({
   name: `scenario.${name}`,
@@ -34,6 +34,30 @@ function unlawful(setup: Setup): Setup {
   return { ...setup, invariants: setup.invariants.filter(({ id }) => id !== 'I16') };
 }
 
+/** One driver's worker has the key open and does something; meanwhile the key becomes another driver's. */
+function keyChangesHands(
+  stack: SmallStack,
+  meanwhile: (pks: Pks, key: number, reused: Column) => void,
+): Setup {
+  const { kernel } = stack;
+  const pks = kernel.module(pksCore);
+  const opened = kernel.machine.column(openedField);
+  const reused = kernel.machine.column(reusedField);
+  const key = pks.keys.forConsumer('first', 'test');
+  const worker = kernel.spawn('worker', () => {
+    pks.pkrs.updateProtection(key, 0);
+    opened.set(0, 1);
+    meanwhile(pks, key, reused);
+  });
+  const owner = kernel.spawn('owner', () => {
+    if (opened.get(0) === 0) kernel.sched.sleepUntil(opened, 0, 1);
+    giveBack(pks, key, 'first');
+    pks.keys.forConsumer('second', 'test');
+    reused.set(0, 1);
+  });
+  return unlawful(setupWith(stack, [worker, owner], () => []));
+}
+
 /**
  * A driver gives its key back though its worker has it open: a caller's bug, so a WARN is welcome, and so is a free that
  * is refused. But the worker must not reach what the key's next owner protects (I9).
@@ -44,24 +68,10 @@ export const keyReuse: Scenario = scenario({
   budget: { ...NO_EVENTS, irq: 1 },
   setup(request: RevisionRequest) {
     const stack = smallStack(request, 1, SECOND_CONSUMER);
-    const { kernel } = stack;
-    const pks = kernel.module(pksCore);
-    const opened = kernel.machine.column(openedField);
-    const reused = kernel.machine.column(reusedField);
-    const key = pks.keys.forConsumer('first', 'test');
-    const worker = kernel.spawn('worker', () => {
-      pks.pkrs.updateProtection(key, 0);
-      opened.set(0, 1);
-      kernel.sched.sleepUntil(reused, 0, 1);
-      pks.pkrs.updateProtection(key, PKEY_DISABLE_ACCESS);
+    return keyChangesHands(stack, ({ pkrs }, key, reused) => {
+      stack.kernel.sched.sleepUntil(reused, 0, 1);
+      pkrs.updateProtection(key, PKEY_DISABLE_ACCESS);
     });
-    const owner = kernel.spawn('owner', () => {
-      if (opened.get(0) === 0) kernel.sched.sleepUntil(opened, 0, 1);
-      giveBack(pks, key, 'first');
-      pks.keys.forConsumer('second', 'test');
-      reused.set(0, 1);
-    });
-    return unlawful(setupWith(stack, [worker, owner], () => []));
   },
 });
 
@@ -74,25 +84,10 @@ export const keyReuseRunning: Scenario = scenario({
   title: 'a key is freed while a task on another CPU has it open and uses it; an NMI arrives',
   budget: { ...NO_EVENTS, nmi: 1 },
   setup(request: RevisionRequest) {
-    const stack = smallStack(request, 2, SECOND_CONSUMER);
-    const { kernel } = stack;
-    const pks = kernel.module(pksCore);
-    const opened = kernel.machine.column(openedField);
-    const reused = kernel.machine.column(reusedField);
-    const key = pks.keys.forConsumer('first', 'test');
-    const worker = kernel.spawn('worker', () => {
-      pks.pkrs.updateProtection(key, 0);
-      opened.set(0, 1);
-      pks.pkrs.updateProtection(key, PKEY_DISABLE_WRITE);
+    return keyChangesHands(smallStack(request, 2, SECOND_CONSUMER), ({ pkrs }, key, reused) => {
+      pkrs.updateProtection(key, PKEY_DISABLE_WRITE);
       reused.wait(0, 1);
     });
-    const owner = kernel.spawn('owner', () => {
-      if (opened.get(0) === 0) kernel.sched.sleepUntil(opened, 0, 1);
-      giveBack(pks, key, 'first');
-      pks.keys.forConsumer('second', 'test');
-      reused.set(0, 1);
-    });
-    return unlawful(setupWith(stack, [worker, owner], () => []));
   },
 });
 
