@@ -197,10 +197,7 @@ export class Enabled {
     // An exception is not masked by IF.
     if ((node.kind & FAULTABLE) !== 0) kinds |= PAGE_FAULT;
     if ((watched & MACHINE_CHECK) !== 0 && this.#takesMachineChecks(task)) kinds |= MACHINE_CHECK;
-    if (registers.interruptFlag.values[cpu] === 1) {
-      kinds |= IRQ;
-      if ((watched & (PREEMPT | MIGRATE)) !== 0) kinds |= this.#switches(cpu, task);
-    }
+    if (registers.interruptFlag.values[cpu] === 1) kinds |= this.#maskable(cpu, task);
     kinds &= watched;
     if (this.conflicts !== null) kinds = this.#leaveOut(this.conflicts.matters(node), kinds);
     if (this.ipis && deliverableEvent(this.#machine, cpu) >= 0) kinds |= IPI;
@@ -210,6 +207,12 @@ export class Enabled {
       return this.#powerFailure(cpu);
     }
     return kinds | this.#powerFailure(cpu);
+  }
+
+  /** What IF lets in: interrupts, and what their exit leads to. */
+  #maskable(cpu: number, task: number): number {
+    if ((this.#watched & (PREEMPT | MIGRATE)) === 0) return IRQ;
+    return IRQ | this.#switches(cpu, task);
   }
 
   #leaveOut(matters: boolean, kinds: number): number {
