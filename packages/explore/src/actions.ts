@@ -11,6 +11,15 @@ export interface Action {
   readonly choice: number;
 }
 
+/** Whether nothing of the first `count` happens by itself: a schedule with no further event of the budget ends here. */
+export function isEnd(actions: readonly Action[], count: number = actions.length): boolean {
+  for (let i = 0; i < count; i++) {
+    const event = actions[i]?.event;
+    if (event === null || event === 'ipi') return false;
+  }
+  return true;
+}
+
 /** The steps of one CPU. */
 export class CpuActions {
   readonly cpu: number;

@@ -3,6 +3,7 @@
 
 import type { Kernel } from '@pkslab/kernel';
 import { type Column, KIND_MASK, type Machine, Op } from '@pkslab/x86-cpu';
+import type { Invariant } from './invariant.ts';
 import type { Node, Routine } from './node.ts';
 import { isThisCpu, onlyReads, reachOf } from './reach.ts';
 import type { Tries } from './trie.ts';
@@ -15,12 +16,13 @@ const THIS = -1;
 const ANYONE = null;
 
 /**
- * What the handlers of a scenario touch, as far as their code is known; on several CPUs what every routine touches.
+ * What each routine of a scenario touches, as far as its code is known, and what invariants say that they look at.
  *
- * An interrupt before an operation that touches none of it comes to the same state as one right behind it, and
- * nobody can tell the states between from each other: no handler, and no other CPU. So only operations on such
- * cells matter, and all that are not on cells: registers, memory, waiting, switching. Nobody knows in advance what
- * code does, so a search is run again until it has learnt nothing new.
+ * An interrupt before an operation on a cell that no other routine touches comes to the same state as one right
+ * behind it, and nobody can tell the states between from each other: no handler, no other CPU, and no task that
+ * the exit of the interrupt switches to. So only operations on other cells matter, and all that are not on cells:
+ * registers, memory, waiting, switching. Nobody knows in advance what code does, so a search is run again until it
+ * has learnt nothing new.
  */
 export class Conflicts {
   readonly #machine: Machine;
@@ -28,17 +30,21 @@ export class Conflicts {
   /** For each cell the routine that reads it. */
   readonly #readers = new Map<string, Routine | typeof ANYONE>();
   readonly #writers = new Map<string, Routine | typeof ANYONE>();
-  /** Columns that the schedulers of other CPUs look at, which are no operations. */
-  readonly #scheduled: ReadonlySet<Column>;
+  /** Columns that schedulers and invariants look at, which are no operations. */
+  readonly #watched: ReadonlySet<Column>;
   #learnt = 0;
   #changes = 0;
   /** For each node: 1 if an interrupt before it matters, 2 if not, 0 while nobody has asked. */
   #answers = new Uint8Array(1 << 10);
 
-  constructor(kernel: Kernel, tries: Tries) {
+  constructor(kernel: Kernel, tries: Tries, invariants: readonly Invariant[] = []) {
     this.#machine = kernel.machine;
     this.#tries = tries;
-    this.#scheduled = new Set(this.#hasOthers ? scheduledColumns(kernel) : []);
+    const looks = invariants.flatMap(({ looksAt = [], looksAtAll = [] }) => [
+      ...looksAt,
+      ...looksAtAll,
+    ]);
+    this.#watched = new Set([...scheduledColumns(kernel), ...looks]);
   }
 
   /** Takes in what was learnt of the code since the last time; whether it was anything new. */
@@ -49,7 +55,6 @@ export class Conflicts {
       const op = node.kind & KIND_MASK;
       if (node.kind < 0 || reachOf(op) !== 'cell') continue;
       const isTask = node.routine.frame === 'task';
-      if (isTask && !this.#hasOthers) continue;
       const cells = onlyReads(op) ? this.#readers : this.#writers;
       this.#note(cells, this.#cellOf(node, op), isTask ? node.routine : ANYONE);
     }
@@ -62,10 +67,6 @@ export class Conflicts {
     if (known === ANYONE || known === who) return;
     cells.set(cell, known === undefined ? who : ANYONE);
     this.#changes++;
-  }
-
-  get #hasOthers(): boolean {
-    return this.#machine.cpus.length > 1;
   }
 
   /** Whether an interrupt before a node's operation may differ from one behind it. */
@@ -82,7 +83,7 @@ export class Conflicts {
   #decide(node: Node): boolean {
     const op = node.kind & KIND_MASK;
     if (op === Op.lock || op === Op.wait || reachOf(op) !== 'cell') return true;
-    if (this.#scheduled.has(this.#machine.columns[node.a] as Column)) return true;
+    if (this.#watched.has(this.#machine.columns[node.a] as Column)) return true;
     const cell = this.#cellOf(node, op);
     const isOthers = (who: Routine | null | undefined): boolean =>
       who !== undefined && who !== node.routine;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One depth-first search over states, from a start, with a budget of events.
 
-import type { Action } from './actions.ts';
+import { type Action, isEnd } from './actions.ts';
 import type { AmpleSets } from './ample.ts';
 import type { Budget } from './budget.ts';
 import type { Violation } from './checker.ts';
@@ -49,15 +49,12 @@ interface Level {
   all: number;
   /** Whether only one thing could have happened, a bound on switches aside. */
   oneWay: boolean;
+  /** Whether a schedule without further events ends there. */
+  isEnd: boolean;
   next: number;
   mark: number;
   low: number;
   high: number;
-}
-
-/** Whether nothing can happen any more; that the power fails does not count. */
-function goesNowhere({ all, actions }: Level): boolean {
-  return all === 0 || (all === 1 && actions[0]?.event === 'powerFail');
 }
 
 /** Whether only one thing can happen; that the power fails does not count. */
@@ -214,7 +211,7 @@ export class DepthFirst {
       return;
     }
     this.states++;
-    if (goesNowhere(level)) {
+    if (level.isEnd) {
       this.checkEnd();
       if (level.count === 0 || this.system.checker.violation !== null) return;
     }
@@ -257,6 +254,7 @@ export class DepthFirst {
       if (cpu !== alone) count = this.listCpu(cpu, actions, count);
     }
     level.oneWay = goesOneWay(actions, count);
+    level.isEnd = isEnd(actions, count);
     if (this.switches !== null) count = this.switches.filter(actions, count);
     level.all = count;
     if (alone < 0 || level.count > count) level.count = count;
@@ -282,7 +280,8 @@ export class DepthFirst {
   private levelAt(depth: number): Level {
     let level = this.levels[depth];
     if (level === undefined) {
-      level = { actions: [], count: 0, all: 0, oneWay: false, next: 0, mark: 0, low: 0, high: 0 };
+      const empty = { count: 0, all: 0, oneWay: false, isEnd: false };
+      level = { actions: [], ...empty, next: 0, mark: 0, low: 0, high: 0 };
       this.levels.push(level);
     }
     return level;

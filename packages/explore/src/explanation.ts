@@ -2,6 +2,7 @@
 // Why a schedule violates: the rule, who changed its cells last, what passes next to it, what to repair.
 
 import type { RevisionRequest } from '@pkslab/kernel';
+import { isEnd } from './actions.ts';
 import { type Attribution, attribute, type Tried } from './attribute.ts';
 import type { Budget } from './budget.ts';
 import type { Violation } from './checker.ts';
@@ -105,8 +106,7 @@ function expectViolation(system: System, { invariant, message }: Violation): voi
   // A circle is none of one run, but of what a search has seen.
   if (message === NO_PROGRESS) return;
   // The budget is whole here: events that the search had no more of may still be possible.
-  const isEnd = system.enabled.actions().every(({ event }) => event !== null && event !== 'ipi');
-  if (system.checker.violation === null && isEnd) system.finish();
+  if (system.checker.violation === null && isEnd(system.enabled.actions())) system.finish();
   const again = system.checker.violation?.invariant ?? 'nothing';
   if (again === invariant) return;
   throw new Error(

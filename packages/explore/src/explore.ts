@@ -2,7 +2,7 @@
 // explore(): a scenario on a revision, searched, and the verdict explained.
 
 import { type RevisionName, type RevisionRequest, revisionNames } from '@pkslab/kernel';
-import { type Budget, type WholeBudget, wholeBudget } from './budget.ts';
+import { type Budget, totalEvents, type WholeBudget, wholeBudget } from './budget.ts';
 import { Conflicts } from './conflict.ts';
 import { Coverage, type UndeliveredPair } from './coverage.ts';
 import type { Engine } from './director.ts';
@@ -18,7 +18,7 @@ import type { Recording } from './recording.ts';
 import type { SavedTrace } from './saved-trace.ts';
 import { type Deliver, onCpus, type Scenario, type Setup } from './scenario.ts';
 import type { Limits, Progress, SearchResult } from './search.ts';
-import { runStrategy, type Strategy, type StrategyOptions } from './strategy.ts';
+import { runStrategy, type Strategy, type StrategyOptions, SWITCHES } from './strategy.ts';
 import { type Suspension, suspensions } from './suspension.ts';
 import { System } from './system.ts';
 import { traceText } from './trace.ts';
@@ -73,6 +73,8 @@ export interface Exploration {
   readonly strategy: Strategy;
   readonly engine: Engine;
   readonly deliver: Deliver;
+  /** Of `bounded`: changes of CPU in a schedule, which bound the space as well; null of the others. */
+  readonly switches: number | null;
   /** The stated space. */
   readonly bound: WholeBudget & {
     readonly cpus: number;
@@ -107,7 +109,7 @@ export interface Exploration {
  * `holds` is said only of a finished space; a violation is minimal in its number of events.
  *
  * @throws {KernelError} EINVAL for an unknown revision, repair or choice.
- * @throws {ExploreError} for a number of CPUs that the scenario does not have, a power failure without a recovery, a
+ * @throws {ExploreError} for a number of CPUs that the scenario does not have, a budget that is no whole number, a power failure without a recovery, a
  * strategy that the live engine cannot do, and where the engines disagree.
  */
 export function explore(wanted: Scenario, options: ExploreOptions = {}): Exploration {
@@ -117,11 +119,12 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
   const budget: Budget = { ...scenario.budget, ...options.budget };
   const seconds = stopwatch(options);
   const setup = scenario.setup(request);
+  refuseBudget(budget, setup.kernel.machine.cpus.length);
   refuseCrashes(scenario, setup, budget);
   const system = new System(setup);
   const how = howOf(options, scenario);
   if (how.deliver === 'conflict')
-    system.enabled.conflicts = new Conflicts(setup.kernel, system.tries);
+    system.enabled.conflicts = new Conflicts(setup.kernel, system.tries, setup.invariants);
   const coverage = new Coverage(system);
   const limits = limitsOf(options, seconds);
   const run = runnerOf(how.engine, scenario, request, system);
@@ -163,10 +166,11 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
 function howOf(
   options: ExploreOptions,
   scenario: Scenario,
-): Pick<Exploration, 'strategy' | 'engine' | 'deliver' | 'exact'> {
+): Pick<Exploration, 'strategy' | 'engine' | 'deliver' | 'switches' | 'exact'> {
   const { strategy = 'exhaustive', engine = 'memoised', exact = false } = options;
   const deliver = options.deliver ?? scenario.deliver ?? 'every-op';
-  return { strategy, engine, deliver, exact };
+  const switches = strategy === 'bounded' ? (options.switches ?? SWITCHES) : null;
+  return { strategy, engine, deliver, switches, exact };
 }
 
 function requestOf({
@@ -222,6 +226,24 @@ function refuseSearch({ engine, strategy = 'exhaustive' }: ExploreOptions): void
   if (engine !== 'live' || strategy === 'random' || strategy === 'pct') return;
   throw new ExploreError(
     `the live engine runs single schedules, so it cannot do ${strategy}: search by random or pct, or replay a trace`,
+  );
+}
+
+/** How many events a schedule may have: their number is a byte of the state. */
+const EVENTS_MAX = 255;
+
+function refuseBudget(budget: Budget, cpus: number): void {
+  const { perCpu = {}, ...counts } = budget;
+  for (const [kind, count] of [...Object.entries(counts), ...Object.entries(perCpu)]) {
+    if (Number.isInteger(count) && count >= 0 && count <= EVENTS_MAX) continue;
+    throw new ExploreError(
+      `a budget of ${count} for ${kind}: give a whole number of events from 0 to ${EVENTS_MAX}`,
+    );
+  }
+  const total = totalEvents(budget, cpus);
+  if (total <= EVENTS_MAX) return;
+  throw new ExploreError(
+    `a budget of ${total} events: a schedule has ${EVENTS_MAX} of them at most`,
   );
 }
 

@@ -52,6 +52,9 @@ export interface StrategyOptions {
   readonly guide?: (system: System) => readonly Action[];
 }
 
+/** Changes of CPU that `bounded` allows where nobody says how many. */
+export const SWITCHES = 2;
+
 /** What a strategy found, and how sure that is. */
 export interface StrategyResult extends SearchResult {
   /** Whether ample sets were used. */
@@ -94,7 +97,8 @@ export function runStrategy(searched: Searched, options: StrategyOptions): Strat
   const prefix = strategy === 'guided' ? guidedSteps(system, budget, total, options) : [];
   const search = new ExhaustiveSearch(system, limits, coverage, {
     ample: reduced ? new AmpleSets(system, invariants) : null,
-    switches: strategy === 'bounded' ? new SwitchBound(machine, options.switches ?? 2) : null,
+    switches:
+      strategy === 'bounded' ? new SwitchBound(machine, options.switches ?? SWITCHES) : null,
     exact: options.exact === true,
     prefix,
   });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Searches by single schedules, one after the other: `random` and `pct`. They find, and never say `holds`.
 
-import type { Action } from './actions.ts';
+import { type Action, isEnd } from './actions.ts';
 import { type Budget, totalEvents } from './budget.ts';
 import type { Coverage } from './coverage.ts';
 import { type Director, direct } from './director.ts';
@@ -155,7 +155,7 @@ function walkOf(system: System, walker: Walker, coverage: Coverage, schedule: Ac
         coverage.reached(system.nodeOf(index), kinds | enabled.leftOut);
       }
       const actions = enabled.actions();
-      if (actions.every(({ event }) => event === 'powerFail')) system.finish();
+      if (isEnd(actions)) system.finish();
       if (actions.length === 0 || checker.violation !== null) return null;
       return walker.choose(actions, schedule.length);
     },

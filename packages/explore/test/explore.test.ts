@@ -3,6 +3,17 @@ import { ExploreError, explore, type Scenario } from '../src/index.ts';
 import { cell, endsWith, lostUpdate, protocol } from './support.ts';
 
 describe('explore()', () => {
+  it.each([
+    { irq: 1, nmi: -1 },
+    { irq: 0.5 },
+    { irq: Number.NaN },
+    { irq: 256 },
+    { irq: 200, nmi: 200 },
+    { perCpu: { nmi: -1 } },
+  ])('refuses a budget that is no number of events: %j', (budget) => {
+    expect(() => explore(lostUpdate(1), { budget })).toThrow(ExploreError);
+  });
+
   it('says holds of a finished space, and what the space was', () => {
     const held = explore(lostUpdate(1));
     expect(held).toMatchObject({

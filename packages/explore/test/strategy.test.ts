@@ -53,7 +53,40 @@ describe('every strategy', () => {
   );
 });
 
+describe('an end that no event came before', () => {
+  /** Holds only if the interrupt comes: an end without it, or a sleep that nothing else ends. */
+  function needsIrq(what: 'end' | 'sleep'): Scenario {
+    return protocol({
+      budget: { irq: 1 },
+      code(kernel) {
+        const x = cell(kernel, 'x');
+        kernel.entry.requestIrq(0x20, () => x.set(0, 1));
+        const body = (): void => {
+          if (what === 'sleep') kernel.sched.sleepUntil(x, 0, 1);
+          else x.get(0);
+        };
+        return { tasks: [[body]], invariants: what === 'end' ? [endsWith(x, 1)] : [] };
+      },
+    });
+  }
+
+  it.each(STRATEGIES)('is seen by %s with events left over', (strategy) => {
+    const options = strategy === 'guided' ? { strategy, guide: () => [] } : { strategy };
+    expect(explore(needsIrq('end'), options)).toMatchObject({ invariant: 'end' });
+    expect(explore(needsIrq('sleep'), options)).toMatchObject({
+      invariant: 'I16',
+      message: 'deadlock: no task can run, and some have not ended',
+    });
+  });
+});
+
 describe('bounded', () => {
+  it('says its bound', () => {
+    const { switches } = explore(lostUpdate(2), { strategy: 'bounded', switches: 1 });
+    expect(switches).toBe(1);
+    expect(explore(lostUpdate(2)).switches).toBeNull();
+  });
+
   it('needs as many switches as the violation does', () => {
     const verdicts = [0, 1, 2, 3, 4].map(
       (switches) => explore(needsSwitches(2), { strategy: 'bounded', switches }).verdict,

@@ -74,11 +74,12 @@ export function count(n: number, what: string): string {
   return `${n} ${what}${n === 1 ? '' : 's'}`;
 }
 
-function boundText({ bound }: Exploration): string {
+function boundText({ bound, switches }: Exploration): string {
   const { cpus, maxStates: _, perCpu = {}, ...kinds } = bound;
   const events = Object.entries(kinds).map(([kind, most]) => `${kind} ${most}`);
   const each = Object.entries(perCpu).map(([kind, most]) => `${kind} ${most} on each CPU`);
-  return [`${cpus} CPU(s)`, ...events, ...each].join(', ');
+  const changes = switches === null ? [] : [`${count(switches, 'change')} of CPU at most`];
+  return [`${cpus} CPU(s)`, ...events, ...each, ...changes].join(', ');
 }
 
 /** One line for each invariant that a window suspended. */
