@@ -5,6 +5,7 @@
 import {
   acknowledgeEvent,
   deliverableEvent,
+  EndlessRetry,
   EXTABLE,
   FAULTED,
   FIXED_UP,
@@ -13,6 +14,7 @@ import {
   Op,
   type OperationHook,
   Outcome,
+  RETRIES_MAX,
   VECTOR_MC,
   VECTOR_NMI,
 } from '@pkslab/x86-cpu';
@@ -65,16 +67,16 @@ export class Recorder implements OperationHook {
       if (entry.event === null) return this.#replay(thread, entry, kind, a, b, d);
       if (this.#resume(thread, entry) === Outcome.fixup) return this.#record(kind, a, FIXED_UP);
     }
-    let result = FAULTED;
-    while (result === FAULTED) {
+    for (let tries = 0; tries < RETRIES_MAX; tries++) {
       // An operation that faulted begins anew: events come before it as before any other.
       if ((kind & KIND_MASK) >= Op.boundary) {
         if (--this.budget < 0) throw new Pause('budget');
         if (this.#offerBoundary(kind, a, b, c, d)) return this.#record(kind, a, FIXED_UP);
       }
-      result = this.#execute(kind, a, b, c, d);
+      const result = this.#execute(kind, a, b, c, d);
+      if (result !== FAULTED) return result;
     }
-    return result;
+    throw new EndlessRetry(this.#machine.fault);
   }
 
   /** Whether an event at this boundary took the operation's exception-table entry. */

@@ -7,7 +7,14 @@ import { Cpu, LONG_MODE, NO_TABLE, type RegisterColumns } from './cpu.ts';
 import { type CpuidResult, cpuid } from './cpuid.ts';
 import { type Entered, enterEvent, saveFlags } from './delivery.ts';
 import { executeOperation } from './execute.ts';
-import { type EventHandlers, type Fault, Outcome, TripleFault } from './fault.ts';
+import {
+  EndlessRetry,
+  type EventHandlers,
+  type Fault,
+  Outcome,
+  RETRIES_MAX,
+  TripleFault,
+} from './fault.ts';
 import { PhysicalMemory } from './memory.ts';
 import { Mmu } from './mmu.ts';
 import {
@@ -231,11 +238,12 @@ export class MachineCore implements MachineState {
 
   /** Executes, and delivers the fault of a refused access until software has settled it. */
   perform(kind: number, a: number, b: number, c: number, d: number): number {
-    for (;;) {
+    for (let tries = 0; tries < RETRIES_MAX; tries++) {
       const result = executeOperation(this, kind, a, b, c, d);
       if (result !== FAULTED) return result;
       if (this.deliverFault((kind & EXTABLE) !== 0) === Outcome.fixup) return FIXED_UP;
     }
+    throw new EndlessRetry(this.fault);
   }
 
   /** Executes an operation that may wait; with nobody attached, others run first if it must. */

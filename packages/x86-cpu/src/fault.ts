@@ -45,3 +45,20 @@ export class TripleFault extends Error {
     this.fault = fault;
   }
 }
+
+/** How often an access is tried again before it is taken to be refused for ever. */
+export const RETRIES_MAX: number = 1 << 16;
+
+/** Software says of a fault again and again that it is settled, and the access is refused as before: a soft lockup. */
+export class EndlessRetry extends Error {
+  override readonly name = 'EndlessRetry';
+  readonly fault: Fault;
+
+  constructor(fault: Fault) {
+    const { vector, errorCode, address } = fault;
+    super(
+      `an access to 0x${address.toString(16)} was refused ${RETRIES_MAX} times (vector ${vector}, error code 0x${errorCode.toString(16)}) by a handler that changes nothing`,
+    );
+    this.fault = { ...fault };
+  }
+}

@@ -35,7 +35,14 @@ export {
   formatWalk,
   type WalkQuestion,
 } from './explain.ts';
-export { type EventHandlers, type Fault, Outcome, TripleFault } from './fault.ts';
+export {
+  EndlessRetry,
+  type EventHandlers,
+  type Fault,
+  Outcome,
+  RETRIES_MAX,
+  TripleFault,
+} from './fault.ts';
 export { type InterruptOptions, Interrupts } from './interrupts.ts';
 export { Machine } from './machine.ts';
 export { MarkWindow } from './mark-window.ts';

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   CR4_MCE,
   CR4_PKS,
+  EndlessRetry,
   FIXED_UP,
   IA32_PKRS,
   Interrupts,
@@ -10,6 +11,7 @@ import {
   Op,
   Outcome,
   raiseEvent,
+  RETRIES_MAX,
   TripleFault,
 } from '../src/index.ts';
 import { attempt, BASE, recordingHandlers, withTables } from './support.ts';
@@ -170,6 +172,21 @@ describe('exceptions', () => {
       generalProtection: () => Outcome.fixup,
     };
     expect(() => machine.rdpkru()).toThrow(/no #UD handler/);
+  });
+
+  it('end where a handler says "settled" for ever and changes nothing', () => {
+    const machine = new Machine();
+    let faults = 0;
+    machine.handlers = {
+      ...recordingHandlers(machine, []),
+      generalProtection: (_errorCode, saved) => {
+        faults++;
+        machine.iret(saved, 0);
+        return Outcome.retry;
+      },
+    };
+    expect(() => machine.rdmsr(1)).toThrow(EndlessRetry);
+    expect(faults).toBe(RETRIES_MAX);
   });
 });
 
