@@ -49,15 +49,13 @@ export class IovIter {
     );
   }
 
-  /** copy_from_iter_flushcache: as non-temporal stores do, the lines are on their way to the media. */
+  /** copy_from_iter_flushcache: by non-temporal stores, so the lines are on their way to the media. */
   copyFromFlushcache(machine: Machine, address: number, bytes: number): number {
-    const copied = this.#advance(address, bytes, (to, at, length) =>
+    return this.#advance(address, bytes, (to, at, length) =>
       this.#buffer === null
-        ? machine.copy(to, this.#address + at, length, true)
-        : machine.copyIn(to, this.#buffer, at, length, EXTABLE | FAULTABLE),
+        ? machine.copyNonTemporal(to, this.#address + at, length, true)
+        : machine.copyInNonTemporal(to, this.#buffer, at, length, EXTABLE | FAULTABLE),
     );
-    if (copied > 0) machine.clwb(address, copied);
-    return copied;
   }
 
   /** iov_iter_zero: zeroes for what a file has not; `zeroPage` is the address of a page of them. */

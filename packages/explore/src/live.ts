@@ -177,7 +177,7 @@ class ScheduleSource implements EventSource {
     const node = this.#system.nodeOf(cpu);
     if (isOperation(node, operation)) return;
     const text = ({ kind, a, b, c, d }: Operation): string =>
-      `${operationName(this.#system.machine, { kind, a })} (${b}, ${c}, ${d})`;
+      `${operationName(this.#system.machine, { kind, a, c })} (${b}, ${c}, ${d})`;
     throw this.#disagreement(`CPU ${cpu} does ${text(operation)}, not ${text(node)}`);
   }
 

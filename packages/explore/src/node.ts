@@ -2,7 +2,7 @@
 // What is known of a routine: a trie of the points between its operations.
 
 import { Mark, type TaskCode } from '@pkslab/kernel';
-import { KIND_MASK, Op, opNames } from '@pkslab/x86-cpu';
+import { KIND_MASK, Op, operationKindName } from '@pkslab/x86-cpu';
 import type { FrameKind } from './invariant.ts';
 
 /** A task that the code before a node created. */
@@ -62,7 +62,7 @@ export interface Routine {
 
 /** An operation in words, for reports. */
 export function operationText(kind: number, a: number, b: number, c: number): string {
-  return `${opNames[kind & KIND_MASK] ?? kind}(${a}, ${b}, ${c})`;
+  return `${operationKindName(kind, c)}(${a}, ${b}, ${c})`;
 }
 
 /** Whether a node's operation is this one. */

@@ -9,6 +9,7 @@ import {
   KIND_MASK,
   type Machine,
   Op,
+  operationKindName,
   opNames,
   VECTOR_GP,
   VECTOR_PF,
@@ -42,7 +43,7 @@ export function eventText(action: Action): string {
 export function describeOperation(kernel: Kernel, node: Node, value: number): string {
   const { machine } = kernel;
   const op = node.kind & KIND_MASK;
-  const name = opNames[op] ?? `operation ${op}`;
+  const name = operationKindName(node.kind, node.c);
   if (isCellOperation(op)) return cellText(machine, node, op, value);
   if (value === FAULTED && reachOf(op) === 'cpu') return `${name}: ${faultText(machine)}`;
   if (op === Op.wrmsr) return `wrmsr 0x${node.a.toString(16)} := ${hex(node.c)}`;
@@ -66,9 +67,12 @@ function faultText({ fault: { vector, errorCode } }: Machine): string {
 }
 
 /** What an operation does, without its values: the same wherever it stands. */
-export function operationName(machine: Machine, { kind, a }: Pick<Node, 'kind' | 'a'>): string {
+export function operationName(
+  machine: Machine,
+  { kind, a, c }: Pick<Node, 'kind' | 'a' | 'c'>,
+): string {
   const op = kind & KIND_MASK;
-  const name = opNames[op] ?? `operation ${op}`;
+  const name = operationKindName(kind, c);
   if (isCellOperation(op)) return `${name} ${(machine.columns[a] as Column).field.name}`;
   return op === Op.wrmsr || op === Op.rdmsr ? `${name} 0x${a.toString(16)}` : name;
 }

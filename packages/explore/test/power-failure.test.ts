@@ -91,6 +91,38 @@ describe('what a power failure leaves of a line', () => {
     expect(fenced).toEqual(['0 0', '1 0', '1 3']);
   });
 
+  it.each<[string, Code]>([
+    ['movnti32', (machine, address) => machine.movnti32(address, 1)],
+    ['movnti64', (machine, address) => machine.movnti64(address, 1n)],
+    [
+      'copyInNonTemporal',
+      (machine, address) => machine.copyInNonTemporal(address, Uint8Array.of(1, 0, 0, 0), 0, 4),
+    ],
+    [
+      'clflushopt',
+      (machine, address) => {
+        machine.store32(address, 1);
+        machine.clflushopt(address, 4);
+      },
+    ],
+    [
+      'clflush',
+      (machine, address) => {
+        machine.store32(address, 1);
+        machine.clflush(address, 4);
+      },
+    ],
+  ])('is sure after %s once it was fenced, and not before', (_name, store) => {
+    const run = (fences: boolean): string[] =>
+      outcomes((machine, address, x) => {
+        store(machine, address, x);
+        if (fences) machine.sfence();
+        machine.movnti32(address + LINE, 3);
+      });
+    expect(run(true)).toEqual(['0 0', '1 0', '1 3']);
+    expect(run(false)).toEqual(['0 0', '0 3', '1 0', '1 3']);
+  });
+
   it.each([
     ['a write-back alone', 0, false],
     ['a fence alone', null, true],

@@ -90,6 +90,36 @@ describe('a two-line commit protocol on fenced lines', () => {
   });
 });
 
+describe('a two-line commit protocol by non-temporal stores', () => {
+  const commit = (isFenced: boolean): Set<string> => {
+    const it = rig({ sabotages: ['pmem-flag-not-set'] });
+    const { machine } = it.kernel;
+    const found = new Set<string>();
+    const guest = (): void => {
+      machine.copyInNonTemporal(it.device.address + RECORD, pattern(64), 0, 64);
+      if (isFenced) machine.sfence();
+      machine.movnti32(it.device.address + COMMIT, COMMITTED);
+      machine.sfence();
+    };
+    crashes(it, guest, (media) => {
+      const record = onMedia(media, RECORD, 64);
+      if (onMedia(media, COMMIT, 1)[0] !== COMMITTED) found.add('before');
+      else found.add(record.every((b, i) => b === pattern(64)[i]) ? 'after' : 'torn');
+    });
+    // Nothing was written back by another instruction, and yet it is durable.
+    expect(onMedia(it.media, RECORD, 64)).toEqual(pattern(64));
+    return found;
+  };
+
+  it('recovers to before or after with a fence between the lines', () => {
+    expect(commit(true)).toEqual(new Set(['before', 'after']));
+  });
+
+  it('would be torn without it', () => {
+    expect(commit(false)).toEqual(new Set(['before', 'after', 'torn']));
+  });
+});
+
 describe('a crash point', () => {
   it('leaves a prefix of the stores of a line, each of 8 bytes whole or not at all', () => {
     const it = rig();

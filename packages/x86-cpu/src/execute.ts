@@ -3,7 +3,7 @@
 
 import type { Column } from './cell.ts';
 import { loadSegment } from './implicit.ts';
-import { KIND_MASK, Op, STACK, THIS_CPU, WIDE } from './operation.ts';
+import { KIND_MASK, NON_TEMPORAL, Op, STACK, THIS_CPU, WIDE } from './operation.ts';
 import { LARGE_PAGE_SIZE, PAGE_SIZE, PTE_PS } from './paging.ts';
 import type { Chooser } from './state.ts';
 import { executeRegister, executeSystem } from './system.ts';
@@ -16,6 +16,7 @@ import {
   load,
   loadWide,
   store,
+  storeNonTemporal,
   storeWide,
   writeBack,
 } from './transfer.ts';
@@ -33,7 +34,7 @@ export function executeOperation(
   if (op < Op.rdmsr) return executeCell(state, op, a, b, c, d);
   if (op < Op.load8) return executeRegister(state, op, a, b, c, d);
   if (op < Op.copy) return executeScalar(state, kind, op, a, b, c, d);
-  if (op < Op.readEntry) return executeBulk(state, op, a, b, c, d);
+  if (op < Op.readEntry) return executeBulk(state, kind, op, a, b, c, d);
   return executeOther(state, op, a, b, c, d);
 }
 
@@ -88,9 +89,10 @@ function executeScalar(
 ): number {
   // load8, 16, 32, 64, then the stores alike.
   const size = 1 << (op - (op < Op.store8 ? Op.load8 : Op.store8));
-  if ((kind & (WIDE | STACK)) === 0) {
+  if ((kind & (WIDE | STACK | NON_TEMPORAL)) === 0) {
     return op < Op.store8 ? load(state, a, size) : store(state, a, size, c, d);
   }
+  if ((kind & NON_TEMPORAL) !== 0) return storeNonTemporal(state, a, size, c, d);
   state.mmu.stackAccess = (kind & STACK) !== 0;
   let result: number;
   if ((kind & WIDE) === 0) {
@@ -104,15 +106,17 @@ function executeScalar(
 
 function executeBulk(
   state: ExecutingState,
+  kind: number,
   op: number,
   a: number,
   b: number,
   c: number,
   d: number,
 ): number {
+  const nonTemporal = (kind & NON_TEMPORAL) !== 0;
   switch (op) {
     case Op.copy:
-      return copyPages(state, a, b, c);
+      return copyPages(state, a, b, c, nonTemporal);
     case Op.fill:
       return eachPage(state, a, c, true, (chunk, offset, length) => {
         chunk.bytes.fill(b, offset, offset + length);
@@ -127,6 +131,7 @@ function executeBulk(
       const source = state.buffers[b] as Uint8Array;
       return eachPage(state, a, c, true, (chunk, offset, length, done) => {
         chunk.bytes.set(source.subarray(d + done, d + done + length), offset);
+        if (nonTemporal) state.memory.writeBackIn(chunk, offset, length);
       });
     }
   }

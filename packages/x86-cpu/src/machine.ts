@@ -5,9 +5,15 @@ import { watched } from './attachment.ts';
 import type { CellValues } from './cell.ts';
 import type { Chunk } from './chunk.ts';
 import { MachineCore } from './core.ts';
-import { EXTABLE, FIXED_UP, Op } from './operation.ts';
+import { EXTABLE, FIXED_UP, Flush, NON_TEMPORAL, Op } from './operation.ts';
 import { INFO_FLAGS, INFO_STORE, TLB_MASK } from './tlb.ts';
-import { copyInPage, readInPage, writeBackInPage, writeInPage } from './transfer.ts';
+import {
+  copyInPage,
+  readInPage,
+  writeBackInPage,
+  writeInPage,
+  writeInPageNonTemporal,
+} from './transfer.ts';
 
 /**
  * A simulated x86-64 machine.
@@ -164,11 +170,110 @@ export class Machine extends MachineCore {
     return this.operate(Op.load32 | EXTABLE, address, 0, 0, 0);
   }
 
+  /**
+   * `movnti`, 4 bytes: a store past the caches, whose line is on its way to persistent media without a CLWB. It is
+   * durable at the next SFENCE, and until then it may be lost; a line takes what was stored to it before with it, as
+   * the caches evict it. Faults as a store. SDM Vol. 2B MOVNTI, Vol. 1 §10.4.6.2.
+   *
+   * @example
+   * const written = [];
+   * machine.memory.addRegion(2 ** 32, 4096, { read() {}, write: (offset) => void written.push(offset) });
+   * const tables = new PageTables(machine, 0x10000);
+   * tables.map(0x1000, 2 ** 32);
+   * machine.writeCr(3, tables.root);
+   * machine.movnti32(0x1040, 7);
+   * written; // => []
+   * machine.sfence();
+   * written; // => [64]
+   */
+  movnti32(address: number, value: number): void {
+    this.operate(Op.store32 | NON_TEMPORAL, address, 0, value, 0);
+  }
+
+  /** `movnti`, 8 bytes: as {@link Machine.movnti32}. */
+  movnti64(address: number, value: bigint): void {
+    const low = Number(value & 0xffff_ffffn);
+    const high = Number((value >> 32n) & 0xffff_ffffn);
+    this.operate(Op.store64 | NON_TEMPORAL, address, 0, low, high);
+  }
+
+  /**
+   * Copies within memory past the caches, as `memcpy_flushcache` does: as {@link Machine.copy}, and the lines are on
+   * their way to persistent media without a CLWB. They are durable at the next SFENCE. SDM Vol. 1 §10.4.6.2.
+   */
+  copyNonTemporal(to: number, from: number, length: number, extable = false): boolean {
+    const kind = Op.copy | NON_TEMPORAL;
+    return this.operate(extable ? kind | EXTABLE : kind, to, from, length, 0) === FIXED_UP;
+  }
+
+  /**
+   * Copies from a host buffer into memory past the caches: as {@link Machine.copyIn}, and the lines are on their way to
+   * persistent media without a CLWB. They are durable at the next SFENCE. SDM Vol. 1 §10.4.6.2.
+   *
+   * @example
+   * const written = [];
+   * machine.memory.addRegion(2 ** 32, 4096, { read() {}, write: (_offset, bytes) => void written.push(bytes.length) });
+   * const tables = new PageTables(machine, 0x10000);
+   * tables.map(0x1000, 2 ** 32);
+   * machine.writeCr(3, tables.root);
+   * machine.copyInNonTemporal(0x1000, new Uint8Array(100).fill(9), 0, 100);
+   * machine.sfence();
+   * written; // => [128]
+   */
+  copyInNonTemporal(
+    to: number,
+    source: Uint8Array,
+    offset: number,
+    length: number,
+    flags = 0,
+  ): boolean {
+    if (this.hook === null && writeInPageNonTemporal(this, to, source, offset, length))
+      return false;
+    const kind = Op.copyIn | NON_TEMPORAL | flags;
+    return this.operate(kind, to, this.bufferHandle(source), length, offset) === FIXED_UP;
+  }
+
+  /**
+   * Writes back the lines of so many bytes and keeps them cached: they are on their way to persistent media, and durable
+   * at the next SFENCE. Faults as a load. SDM Vol. 2A CLWB.
+   */
   clwb(address: number, length: number): void {
     if (this.hook === null && writeBackInPage(this, address, length)) return;
     this.operate(Op.clwb, address, length, 0, 0);
   }
 
+  /**
+   * Writes back and evicts the lines of so many bytes: to persistence the same as {@link Machine.clwb}, durable at the
+   * next SFENCE and not before. Faults as a load. SDM Vol. 2A CLFLUSHOPT.
+   *
+   * @example
+   * const written = [];
+   * machine.memory.addRegion(2 ** 32, 4096, { read() {}, write: (offset) => void written.push(offset) });
+   * const tables = new PageTables(machine, 0x10000);
+   * tables.map(0x1000, 2 ** 32);
+   * machine.writeCr(3, tables.root);
+   * machine.store32(0x1040, 7);
+   * machine.clflushopt(0x1040, 4);
+   * written; // => []
+   * machine.sfence();
+   * written; // => [64]
+   */
+  clflushopt(address: number, length: number): void {
+    this.operate(Op.clwb, address, length, Flush.clflushopt, 0);
+  }
+
+  /**
+   * Writes back and evicts the lines of so many bytes, as CPUs without CLFLUSHOPT do. Faults as a load. SDM Vol. 2A
+   * CLFLUSH.
+   *
+   * Hardware orders it with stores and with other CLFLUSHes; here it needs an SFENCE as {@link Machine.clflushopt} does,
+   * so that the model never claims more than the manual: software that relies on the order is reported falsely.
+   */
+  clflush(address: number, length: number): void {
+    this.operate(Op.clwb, address, length, Flush.clflush, 0);
+  }
+
+  /** Orders stores: every line that is on its way reaches its media. SDM Vol. 2B SFENCE. */
   sfence(): void {
     if (this.hook === null) this.memory.fence();
     else this.operate(Op.sfence, 0, 0, 0, 0);

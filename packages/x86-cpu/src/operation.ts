@@ -47,7 +47,7 @@ export const Op = {
   fillEntries: 35, // physical address, entries, low half, high half: one range of leaves, page frames ascending
   invlpg: 36, // address
   flushTlb: 37, // 1: global pages too; the CPU plus 1, or 0: the executing one
-  clwb: 38, // address, bytes: write back the lines of the range
+  clwb: 38, // address, bytes, which instruction (`Flush`): write back the lines of the range
   sfence: 39,
   lock: 40, // column, index, value: waits until the cell is 0, then sets it: one step
   wait: 41, // column, index, value: goes on when the cell equals the value
@@ -88,6 +88,15 @@ export const STACK = 0x200;
 /** Set in a scalar load's or store's kind: a is a page number and b the offset in the page. */
 export const WIDE = 0x400;
 
+/**
+ * Set in the kind of `store32`, `store64`, `copy` or `copyIn`: the store goes past the caches, so its lines are on
+ * their way to persistent media without a CLWB. SDM Vol. 1 §10.4.6.2.
+ */
+export const NON_TEMPORAL = 0x800;
+
+/** The instructions that write a line back, as an operand of `Op.clwb`. */
+export const Flush = { clwb: 0, clflushopt: 1, clflush: 2 } as const;
+
 /** The kind without its flags. */
 export const KIND_MASK = 0x7f;
 
@@ -116,3 +125,27 @@ export const opNames: readonly string[] = (() => {
   for (const [name, kind] of Object.entries(Op)) if (name !== 'boundary') names[kind] = name;
   return Object.freeze(names);
 })();
+
+const FLUSH_NAMES: readonly string[] = Object.keys(Flush);
+
+const NON_TEMPORAL_NAMES: Readonly<Record<number, string>> = {
+  [Op.store32]: 'movnti32',
+  [Op.store64]: 'movnti64',
+  [Op.copy]: 'copyNonTemporal',
+  [Op.copyIn]: 'copyInNonTemporal',
+};
+
+/**
+ * The name of an operation by its kind with flags and its operand c: that of the method of `Machine`. Use it where
+ * `opNames`, which knows no flags, would call CLFLUSHOPT `clwb` and MOVNTI `store32`.
+ *
+ * @example
+ * operationKindName(Op.clwb, Flush.clflushopt); // => 'clflushopt'
+ * operationKindName(Op.store32 | NON_TEMPORAL); // => 'movnti32'
+ */
+export function operationKindName(kind: number, c = 0): string {
+  const op = kind & KIND_MASK;
+  const special =
+    op === Op.clwb ? FLUSH_NAMES[c] : (kind & NON_TEMPORAL) !== 0 && NON_TEMPORAL_NAMES[op];
+  return special || (opNames[op] ?? `operation ${op}`);
+}

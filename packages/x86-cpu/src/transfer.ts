@@ -115,6 +115,18 @@ function storeAcross(
   });
 }
 
+/** MOVNTI: a store that leaves no line in the caches. What may be stored to may be read, so CLWB finds it. */
+export function storeNonTemporal(
+  state: ExecutingState,
+  address: number,
+  size: number,
+  low: number,
+  high: number,
+): number {
+  const result = store(state, address, size, low, high);
+  return result === FAULTED ? FAULTED : writeBack(state, address, size);
+}
+
 /** A locked add of 4 or 8 bytes: the old value is the result. It is a write even where it reads first. */
 export function exchangeAdd(
   state: ExecutingState,
@@ -275,6 +287,20 @@ export function writeInPage(
   return true;
 }
 
+/** The same past the caches: the lines are on their way once their bytes have changed. */
+export function writeInPageNonTemporal(
+  state: ExecutingState,
+  to: number,
+  source: Uint8Array,
+  at: number,
+  length: number,
+): boolean {
+  if (!writeInPage(state, to, source, at, length)) return false;
+  const { mmu, memory } = state;
+  memory.writeBackIn(mmu.chunk as Chunk, mmu.offset, length);
+  return true;
+}
+
 /** The common CLWB, within one page; false if it is another or misses the TLB. */
 export function writeBackInPage(state: ExecutingState, address: number, length: number): boolean {
   const { mmu } = state;
@@ -284,7 +310,13 @@ export function writeBackInPage(state: ExecutingState, address: number, length: 
 }
 
 /** Copies within memory, checked page by page: what was copied before a fault stays copied. */
-export function copyPages(state: ExecutingState, to: number, from: number, length: number): number {
+export function copyPages(
+  state: ExecutingState,
+  to: number,
+  from: number,
+  length: number,
+  nonTemporal: boolean,
+): number {
   const { mmu } = state;
   for (let done = 0; done < length; ) {
     if (!mmu.translate(from + done, false)) return FAULTED;
@@ -297,6 +329,7 @@ export function copyPages(state: ExecutingState, to: number, from: number, lengt
     touch(state, target, offset, part);
     if (source === target) target.bytes.copyWithin(offset, at, at + part);
     else target.bytes.set(source.bytes.subarray(at, at + part), offset);
+    if (nonTemporal) state.memory.writeBackIn(target, offset, part);
     done += part;
   }
   return 0;
