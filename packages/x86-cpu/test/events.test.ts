@@ -10,8 +10,8 @@ import {
   Machine,
   Op,
   Outcome,
-  raiseEvent,
   RETRIES_MAX,
+  raiseEvent,
   TripleFault,
 } from '../src/index.ts';
 import { attempt, BASE, recordingHandlers, withTables } from './support.ts';
