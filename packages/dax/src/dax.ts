@@ -209,8 +209,8 @@ export class Dax {
    *
    * @param pgoff page of the device, of 4 KiB
    * @param nrPages how many the caller wants, at least 1
-   * @returns the place of up to that many pages, or −EINVAL (with a WARN where the lock is not held), −ENXIO
-   * for a dead device, −ERANGE beyond its end, −EIO over bad blocks.
+   * @returns the place of up to that many pages, or −EINVAL (with a WARN where the lock is not held; for less than a
+   * page, and for what is no whole number), −ENXIO for a dead device, −ERANGE beyond its end, −EIO over bad blocks.
    * @example
    * const id = dax.readLock();
    * const found = dax.directAccess(device, 0, 1);
@@ -223,7 +223,8 @@ export class Dax {
       return -EINVAL;
     }
     if (!this.daxAlive(device)) return -ENXIO;
-    if (nrPages < 1) return -EINVAL;
+    if (!Number.isSafeInteger(pgoff) || !Number.isSafeInteger(nrPages) || nrPages < 1)
+      return -EINVAL;
     const found = device.operations.directAccess(pgoff, nrPages);
     if (typeof found === 'number') return found;
     if (found.pages < 1) return -ERANGE;
@@ -254,10 +255,10 @@ export class Dax {
     return device.operations.copyToIter(pgoff, address, bytes, iter);
   }
 
-  /** dax_zero_page_range: 0, or −ENXIO for a dead device, −EIO for other than one page. */
+  /** dax_zero_page_range: 0, or −ENXIO for a dead device, −EIO for other than one page of it. */
   zeroPageRange(device: DaxDevice, pgoff: number, nrPages: number): number {
     if (!this.daxAlive(device)) return -ENXIO;
-    if (nrPages !== 1) return -EIO;
+    if (nrPages !== 1 || !Number.isSafeInteger(pgoff)) return -EIO;
     return device.operations.zeroPageRange(pgoff, nrPages);
   }
 

@@ -27,6 +27,12 @@ describe('directAccess', () => {
   it.each([
     ['beyond the end', PAGES, 1, -ERANGE],
     ['of no pages', 0, 0, -EINVAL],
+    ['of less than none', 0, -1, -EINVAL],
+    ['of a part of a page', 0, 1.5, -EINVAL],
+    ['of what is no number', 0, Number.NaN, -EINVAL],
+    ['from within a page', 0.5, 1, -EINVAL],
+    ['from what is no number', Number.NaN, 1, -EINVAL],
+    ['before the start', -1, 1, -ERANGE],
     ['over a bad page', 6, 4, -EIO],
   ])('is refused %s', (_what, pgoff, pages, error) => {
     const it = rig({}, 8);
@@ -98,6 +104,8 @@ describe('devices', () => {
     const word = locked(it, () => {
       machine.store32(it.pagemap.address + 4096, 7);
       expect(it.core.zeroPageRange(it.device, 1, 2)).toBe(-EIO);
+      expect(it.core.zeroPageRange(it.device, 0.5, 1)).toBe(-EIO);
+      expect(it.core.zeroPageRange(it.device, Number.NaN, 1)).toBe(-EIO);
       expect(it.core.zeroPageRange(it.device, 1, 1)).toBe(0);
       return machine.load32(it.pagemap.address + 4096);
     });

@@ -35,8 +35,10 @@ import { type Target, Transfer } from './transfer.ts';
 /** How many pmem devices a kernel has room for. */
 export const PMEM_DEVICES_MAX = 16;
 
+const NAMESPACE_MODES = ['fsdax', 'raw'] as const;
+
 /** What a namespace is: with struct pages, so that it can be protected and mapped, or without. */
-export type NamespaceMode = 'fsdax' | 'raw';
+export type NamespaceMode = (typeof NAMESPACE_MODES)[number];
 
 export interface AttachRequest {
   readonly media: Media;
@@ -133,7 +135,7 @@ export class PmemDriver {
    * Protection is asked for before anything is mapped, and without an option: every namespace with struct pages
    * gets the device key.
    *
-   * @throws {KernelError} EINVAL for a size or address that does not fit, EBUSY where something is there
+   * @throws {KernelError} EINVAL for a mode that there is none of and a size or address that does not fit, EBUSY where something is there
    * already, ENOSPC past 16 devices.
    * @example
    * const kernel = boot({ modules: [pksCore, memremap, kmap, dax, pmem] });
@@ -141,13 +143,13 @@ export class PmemDriver {
    * device.pagemap.pkey; // => 1
    */
   attachDisk(request: AttachRequest): PmemDevice {
-    const { media } = request;
+    const { media, mode = 'fsdax' } = request;
     const { nvdimm } = this.#parts;
-    if (media.size <= 0 || media.size % PAGE_SIZE !== 0) {
-      throw new KernelError(
-        EINVAL,
-        `pmem: media of ${media.size} bytes; give a positive multiple of ${PAGE_SIZE}`,
-      );
+    checkSize(media);
+    // A word that is misspelt must not become the default: raw has no protection, and fsdax has.
+    if (!NAMESPACE_MODES.includes(mode)) {
+      const choices = NAMESPACE_MODES.join(' or ');
+      throw new KernelError(EINVAL, `pmem: mode '${mode}'; give ${choices}`);
     }
     const physical = request.physical ?? nvdimm.nextFree();
     nvdimm.checkFree(physical, media.size);
@@ -187,6 +189,7 @@ export class PmemDriver {
    */
   attachDevDax(request: DevDaxAttachRequest): DevDax {
     const { media, name = 'dax0.0' } = request;
+    checkSize(media);
     const physical = request.physical ?? this.#parts.nvdimm.nextFree();
     this.#parts.nvdimm.checkFree(physical, media.size);
     const alignment = request.alignment ?? LARGE_PAGE_SIZE;
@@ -268,6 +271,14 @@ export class PmemDriver {
     queues.waitUntilEmpty(device.id);
     this.#devres.releaseAll(device.id);
   }
+}
+
+function checkSize({ size }: Media): void {
+  if (Number.isSafeInteger(size) && size > 0 && size % PAGE_SIZE === 0) return;
+  throw new KernelError(
+    EINVAL,
+    `pmem: media of ${size} bytes; give a positive multiple of ${PAGE_SIZE}`,
+  );
 }
 
 function heldTooMuch(id: number): KernelError {

@@ -2,12 +2,12 @@
 // A pmem block device. drivers/nvdimm/pmem.c
 
 import type { DaxDevice } from '@pkslab/dax';
-import { EINVAL, EIO, ENODEV, EOPNOTSUPP, EROFS } from '@pkslab/kernel';
+import { EINVAL, EIO, ENODEV, EOPNOTSUPP, EROFS, KernelError } from '@pkslab/kernel';
 import type { Kmap } from '@pkslab/kmap';
 import type { Pagemap } from '@pkslab/memremap';
 import { type Machine, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { type BadBlocks, type BadRange, SECTOR_SIZE } from './bad-blocks.ts';
-import { type Bio, type BioVec, bioLength, REQ_FUA, REQ_PREFLUSH } from './bio.ts';
+import { type Bio, type BioVec, bioLength, checkBio, REQ_FUA, REQ_PREFLUSH } from './bio.ts';
 import type { Nvdimm } from './nvdimm.ts';
 import type { RequestQueues } from './request-queue.ts';
 import type { Transfer } from './transfer.ts';
@@ -127,8 +127,10 @@ export class PmemDevice {
    * pmem_make_request: carries out a bio and returns its status.
    *
    * @returns 0, −EOPNOTSUPP for a discard, −EINVAL where it is not a number of sectors, or as the other calls.
+   * @throws {KernelError} EINVAL for a bio that no block layer could have built; nothing was done then.
    */
   submitBio(bio: Bio): number {
+    checkBio(bio);
     const length = bioLength(bio);
     const offset = bio.sector * SECTOR_SIZE;
     if (bio.operation === 'discard') return -EOPNOTSUPP;
@@ -181,8 +183,17 @@ export class PmemDevice {
    * Makes sectors of 512 bytes bad, as an error that the platform reported does.
    *
    * @returns false where the list is full.
+   * @throws {KernelError} EINVAL for no sectors, and for any that the device does not have.
    */
   addBadBlocks(sector: number, count: number): boolean {
+    const sectors = this.size / SECTOR_SIZE;
+    const whole = Number.isSafeInteger(sector) && Number.isSafeInteger(count);
+    if (!whole || sector < 0 || count < 1 || sector + count > sectors) {
+      throw new KernelError(
+        EINVAL,
+        `${this.name}: bad blocks: ${count} from sector ${sector} on; it has sectors 0 to ${sectors - 1}`,
+      );
+    }
     return this.#parts.badBlocks.set(this.id, sector, count);
   }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { EIO } from '@pkslab/kernel';
+import { EINVAL, EIO } from '@pkslab/kernel';
 import { describe, expect, it } from 'vitest';
 import type { PmemDevice } from '../src/index.ts';
 import { onMedia, pattern, rig } from './support.ts';
@@ -45,6 +45,25 @@ describe('bad blocks', () => {
     kernel.call(() => device.detach());
     const again = kernel.call(() => driver.attachDisk({ media }));
     expect(again.badBlocks).toEqual([]);
+  });
+
+  it.each([
+    [-1, 5],
+    [1.5, 1],
+    [Number.NaN, 1],
+    [0, 0],
+    [0, -1],
+    [0, 0.5],
+    [2 ** 40, 1],
+    [16384, 1],
+    [16383, 2],
+  ])('are refused where the device has no such sectors: %d, %d of them', (sector, count) => {
+    const { device } = rig();
+    expect(() => device.addBadBlocks(sector, count)).toThrow(
+      expect.objectContaining({ errno: EINVAL, message: expect.stringContaining('0 to 16383') }),
+    );
+    expect(device.badBlocks).toEqual([]);
+    expect(device.addBadBlocks(16383, 1)).toBe(true);
   });
 
   it('fit 64 runs; one more is refused, and a cut without room leaves too much bad, never too little', () => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { EINVAL, EIO, EOPNOTSUPP, EROFS } from '@pkslab/kernel';
+import { EINVAL, EIO, EOPNOTSUPP, EROFS, KernelError } from '@pkslab/kernel';
 import { describe, expect, it } from 'vitest';
 import { type Bio, REQ_FUA, REQ_PREFLUSH } from '../src/index.ts';
 import { MIB, onMedia, pattern, rig } from './support.ts';
@@ -89,6 +89,51 @@ describe('submitBio', () => {
     const { kernel, device } = rig();
     const bio: Bio = { operation: 'write', sector: 0, segments: buffers(pattern(512)), ...extra };
     expect(kernel.call(() => device.submitBio(bio))).toBe(status);
+  });
+
+  const part = (offset: number, length: number) => [{ buffer: pattern(4096), offset, length }];
+  const page = (pfn: number, offset: number, length: number) => [{ pfn, offset, length }];
+  const good = part(0, 512);
+
+  it.each<[string, Partial<Bio>, string]>([
+    ['past its buffer', { segments: part(4000, 512) }, 'its buffer has 4096 bytes'],
+    ['from before its buffer', { segments: part(-512, 512) }, 'give whole numbers'],
+    ['of less than nothing', { segments: [...good, ...part(0, -512)] }, 'give whole numbers'],
+    ['of half a byte', { segments: [...part(0, 0.5), ...part(0, 511.5)] }, 'give whole numbers'],
+    ['of no number of bytes', { segments: part(0, Number.NaN) }, 'give whole numbers'],
+    ['past its page', { segments: page(5, 4000, 512) }, 'a page has 4096 bytes'],
+    ['of a page that is none', { segments: page(-1, 0, 512) }, 'pfn -1 is no page'],
+    ['of half a pfn', { segments: page(0.5, 0, 512) }, 'pfn 0.5 is no page'],
+    ['with data to flush', { operation: 'flush', segments: good }, 'a flush has no data'],
+    [
+      'that asks for something else',
+      { operation: 'wr' as 'write' },
+      "operation 'wr'; give one of read, write, flush, writeZeroes, discard",
+    ],
+  ])('refuses a segment or bio %s before it does anything', (_what, extra, why) => {
+    const { kernel, device, media } = rig();
+    const before = pattern(4096, 9);
+    kernel.call(() => device.write(0, before));
+    const bio: Bio = {
+      ...{ operation: 'write', sector: 0, flags: REQ_PREFLUSH | REQ_FUA },
+      ...{ segments: good, ...extra },
+    };
+    const submit = () => kernel.call(() => device.submitBio(bio));
+    expect(submit).toThrow(KernelError);
+    expect(submit).toThrow(why);
+    const back = new Uint8Array(4096);
+    kernel.call(() => device.read(0, back));
+    expect(back).toEqual(before);
+    expect(media.counters.flushes).toBe(0);
+    // Nobody is left inside the queue, which a detach would wait for.
+    kernel.call(() => device.detach());
+  });
+
+  it('refuses a sector that is no whole number, and one before the start, as it does one past the end', () => {
+    const { kernel, device } = rig();
+    const at = (sector: number) =>
+      kernel.call(() => device.submitBio({ operation: 'write', sector, segments: good }));
+    expect([at(Number.NaN), at(0.5), at(-1)]).toEqual([-EINVAL, -EINVAL, -EIO]);
   });
 
   it('refuses writes to a read-only device and serves reads', () => {

@@ -87,6 +87,30 @@ describe('attachDisk', () => {
     expect(media.allocatedBytes).toBe(0);
   });
 
+  it.each(['fsdx', 'FSDAX', '', 'devdax'])(
+    'refuses the mode %j, and says which there are',
+    (mode) => {
+      const { kernel, driver } = rig();
+      const request = { media: memoryMedia(2 * MIB), mode: mode as 'raw' };
+      const attach = () => kernel.call(() => driver.attachDisk(request));
+      expect(errnoOf(attach)).toBe(EINVAL);
+      expect(attach).toThrow(`pmem: mode '${mode}'; give fsdax or raw`);
+      expect(kernel.machine.memory.regions).toHaveLength(1);
+    },
+  );
+
+  it.each([0, -4096, 5000, Number.NaN, Number.POSITIVE_INFINITY])(
+    'refuses media of %s bytes, as a disk and as a device-dax',
+    (size) => {
+      const { kernel, driver } = rig();
+      const media = new MemoryMedia(size);
+      for (const attach of ['attachDisk', 'attachDevDax'] as const) {
+        expect(errnoOf(() => kernel.call(() => driver[attach]({ media })))).toBe(EINVAL);
+      }
+      expect(kernel.machine.memory.regions).toHaveLength(1);
+    },
+  );
+
   it.each([
     ['media of no whole pages', { media: new MemoryMedia(5000) }, EINVAL],
     ['an address within RAM', { physical: 0 }, EBUSY],
