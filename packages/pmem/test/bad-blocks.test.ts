@@ -66,12 +66,143 @@ describe('bad blocks', () => {
     expect(device.addBadBlocks(16383, 1)).toBe(true);
   });
 
-  it('fit 64 runs; one more is refused, and a cut without room leaves too much bad, never too little', () => {
-    const { kernel, device } = rig();
-    for (let i = 0; i < 64; i++) expect(device.addBadBlocks(i * 10, 5)).toBe(true);
+  it.each<[string, readonly (readonly [number, number])[], [number, number][]]>([
+    [
+      'the same',
+      [
+        [8, 4],
+        [8, 4],
+      ],
+      [[8, 4]],
+    ],
+    [
+      'a part',
+      [
+        [8, 4],
+        [9, 2],
+      ],
+      [[8, 4]],
+    ],
+    [
+      'the first part',
+      [
+        [8, 4],
+        [8, 1],
+      ],
+      [[8, 4]],
+    ],
+    [
+      'what lies around it',
+      [
+        [8, 4],
+        [6, 10],
+      ],
+      [[6, 10]],
+    ],
+    [
+      'its start',
+      [
+        [8, 4],
+        [6, 4],
+      ],
+      [[6, 6]],
+    ],
+    [
+      'its end',
+      [
+        [8, 4],
+        [10, 4],
+      ],
+      [[8, 6]],
+    ],
+    [
+      'what comes right before it',
+      [
+        [8, 4],
+        [6, 2],
+      ],
+      [[6, 6]],
+    ],
+    [
+      'what comes right behind it',
+      [
+        [8, 4],
+        [12, 2],
+      ],
+      [[8, 6]],
+    ],
+    [
+      'the gap between two',
+      [
+        [8, 4],
+        [16, 4],
+        [12, 4],
+      ],
+      [[8, 12]],
+    ],
+    [
+      'all of three',
+      [
+        [8, 1],
+        [10, 1],
+        [12, 1],
+        [7, 7],
+      ],
+      [[7, 7]],
+    ],
+    [
+      'what is one sector off, before and behind',
+      [
+        [8, 4],
+        [6, 1],
+        [13, 1],
+      ],
+      [
+        [6, 1],
+        [8, 4],
+        [13, 1],
+      ],
+    ],
+  ])('are one range with %s', (_what, added, shown) => {
+    const { device } = rig();
+    for (const [sector, count] of added) expect(device.addBadBlocks(sector, count)).toBe(true);
+    expect(device.badBlocks.map(({ sector, count }) => [sector, count])).toEqual(shown);
+  });
+
+  it('take one entry however often one of them is set', () => {
+    const { device } = rig();
+    for (let i = 0; i < 2000; i++) expect(device.addBadBlocks(100, 1)).toBe(true);
+    expect(device.badBlocks).toEqual([{ sector: 100, count: 1 }]);
+  });
+
+  it('fit 512 runs; one more is refused, and one that joins others has room', () => {
+    const { device } = rig();
+    for (let i = 0; i < 512; i++) expect(device.addBadBlocks(i * 10, 5)).toBe(true);
     expect(device.addBadBlocks(9999, 1)).toBe(false);
-    expect(kernel.call(() => device.write(512, new Uint8Array(512)))).toBe(-EIO);
+    expect(device.badBlocks).toHaveLength(512);
+    expect(device.addBadBlocks(15, 1)).toBe(true); // longer at its end
+    expect(device.addBadBlocks(29, 1)).toBe(true); // longer at its start
+    expect(device.badBlocks.slice(1, 4)).toEqual([
+      { sector: 10, count: 6 },
+      { sector: 20, count: 5 },
+      { sector: 29, count: 6 },
+    ]);
+    expect(device.addBadBlocks(9999, 1)).toBe(false);
+    expect(device.addBadBlocks(25, 4)).toBe(true); // two are one
+    expect(device.badBlocks).toHaveLength(511);
+    expect(device.addBadBlocks(9999, 1)).toBe(true);
+    expect(device.addBadBlocks(8888, 1)).toBe(false);
+  });
+
+  it('leave, where a cut has no room, too much bad and never too little', () => {
+    const { kernel, device } = rig();
+    for (let i = 0; i < 512; i++) device.addBadBlocks(i * 10, 5);
+    const clear = (sector: number) =>
+      kernel.call(() => device.write(sector * 512, new Uint8Array(512)));
+    expect(clear(1)).toBe(-EIO); // would be two
     expect(device.badBlocks[0]).toEqual({ sector: 0, count: 5 });
+    expect([clear(0), clear(4)]).toEqual([0, 0]); // its ends need no room
+    expect(device.badBlocks[0]).toEqual({ sector: 1, count: 3 });
   });
 
   it('agree with a plain set of sectors, over 400 random changes (seed 7)', () => {
@@ -88,6 +219,7 @@ describe('bad blocks', () => {
         for (const i of range) expected.delete(sector + i);
       }
       expect(sectors(device)).toEqual([...expected].sort((a, b) => a - b));
+      expect(touching(device)).toBe(false);
     }
   });
 });
@@ -101,9 +233,15 @@ function random(seed: number): (limit: number) => number {
   };
 }
 
+/** Whether two ranges could be one. */
+function touching({ badBlocks }: PmemDevice): boolean {
+  const ends = new Set(badBlocks.map(({ sector, count }) => sector + count));
+  return badBlocks.some(({ sector }) => ends.has(sector));
+}
+
 function sectors(device: PmemDevice): number[] {
   const all = device.badBlocks.flatMap(({ sector, count }) =>
     Array.from({ length: count }, (_, i) => sector + i),
   );
-  return [...new Set(all)].sort((a, b) => a - b);
+  return all;
 }

@@ -3,7 +3,7 @@
 
 import { dax } from '@pkslab/dax';
 import { type Budget, explore, invariant, type Scenario, scenario } from '@pkslab/explore';
-import { boot, Complaint, type Kernel, Mark } from '@pkslab/kernel';
+import { boot, Complaint, EIO, type Kernel, Mark } from '@pkslab/kernel';
 import { kmap } from '@pkslab/kmap';
 import { memremap } from '@pkslab/memremap';
 import { pksCore } from '@pkslab/pks-core';
@@ -21,10 +21,19 @@ const legal = invariant({
       : null,
 });
 
+type Call = (device: PmemDevice, kernel: Kernel, buffer: Uint8Array) => number;
+
 /** Tasks that use one device; a failed call is a WARN. */
-function pmemScenario(
+function pmemScenario(budget: Budget, ...calls: Call[]): Scenario {
+  return preparedScenario(1, () => {}, budget, ...calls);
+}
+
+/** The same on so many CPUs, and on a device with a past. */
+function preparedScenario(
+  cpus: number,
+  prepare: (device: PmemDevice) => void,
   budget: Budget,
-  ...calls: ((device: PmemDevice, kernel: Kernel, buffer: Uint8Array) => number)[]
+  ...calls: Call[]
 ): Scenario {
   return scenario({
     name: 'pmem',
@@ -32,8 +41,9 @@ function pmemScenario(
     budget,
     setup: (request) => {
       const modules = [pksCore, memremap, kmap, dax, pmem];
-      const kernel = boot({ ...request, cpus: 1, memory: 8 * MIB, tasks: 12, modules });
+      const kernel = boot({ ...request, cpus, memory: 8 * MIB, tasks: 12, modules });
       const device = kernel.module(pmem).attachDisk({ media: memoryMedia(2 * MIB) });
+      prepare(device);
       const tasks = calls.map((call, i) => {
         const buffer = new Uint8Array(8);
         return kernel.spawn(`task${i}`, () => {
@@ -77,5 +87,53 @@ describe('reads and writes', () => {
       expect(found).toMatchObject({ verdict: 'violated', events: 1, attributedTo: 'D-01' });
       expect(explore(scenario)).toMatchObject({ verdict: 'holds' });
     }
+  });
+});
+
+describe('the list of bad blocks', () => {
+  /** Sector 0 is bad, by the second slot: the first is free. */
+  const gapBefore = (device: PmemDevice): void => {
+    device.addBadBlocks(100, 1);
+    device.addBadBlocks(0, 1);
+    device.write(100 * 512, new Uint8Array(512));
+  };
+  const readBad = (device: PmemDevice, _kernel: Kernel, buffer: Uint8Array): number =>
+    device.read(64, buffer) === -EIO ? 0 : 1;
+  const sector = new Uint8Array(512);
+  const enlarge = (device: PmemDevice): number => (device.addBadBlocks(1, 1) ? 0 : 1);
+  const enlargeThenUseAgain = (device: PmemDevice): number =>
+    device.addBadBlocks(1, 1) && device.addBadBlocks(50, 1) ? 0 : 1;
+  const cut = (device: PmemDevice): number => device.write(512, sector);
+
+  it.each<[string, Call]>([
+    ['a range that it is in grows', enlarge],
+    ['a range that it is in grows, and its slot is used again', enlargeThenUseAgain],
+  ])('is never without a sector that it has, while %s', (_what, change) => {
+    const found = explore(preparedScenario(2, gapBefore, none, readBad, change));
+    expect(found).toMatchObject({ verdict: 'holds', message: null });
+  });
+
+  it('never has a sector of neither before nor after, by one half of an entry that is used again', () => {
+    const prepare = (device: PmemDevice): void => {
+      gapBefore(device);
+      device.addBadBlocks(0, 4);
+    };
+    const change: Call = (device) =>
+      device.addBadBlocks(4, 1) && device.addBadBlocks(50, 1) ? 0 : 1;
+    const readGood: Call = (device, _kernel, buffer) => device.read(52 * 512, buffer);
+    const found = explore(preparedScenario(2, prepare, none, readGood, change));
+    expect(found).toMatchObject({ verdict: 'holds', message: null });
+  });
+
+  it('is never without a sector that stays behind a cut', () => {
+    const prepare = (device: PmemDevice): void => {
+      device.addBadBlocks(100, 1);
+      device.addBadBlocks(0, 3);
+      device.write(100 * 512, new Uint8Array(512));
+    };
+    const readBehind: Call = (device, _kernel, buffer) =>
+      device.read(2 * 512, buffer) === -EIO ? 0 : 1;
+    const found = explore(preparedScenario(2, prepare, none, readBehind, cut));
+    expect(found).toMatchObject({ verdict: 'holds', message: null });
   });
 });
