@@ -188,6 +188,7 @@ function parsedValue(option: OptionSpec, rawName: string, value: string): string
   if (option.type === 'integer') return integerOf(option, rawName, value);
   if (option.type === 'size') return integerOf(option, rawName, value, sizeOf(value));
   checkChoice(option, rawName, value);
+  if (value === '') throw new UsageError(`${rawName} needs a value: ${rawName} ${option.value}`);
   return value;
 }
 
@@ -225,6 +226,9 @@ function checkPositionals({ positionals = [] }: CommandSpec, given: readonly str
   const required = positionals.filter(({ count = 'one' }) => count === 'one');
   const missing = required[given.length];
   if (missing !== undefined) throw new UsageError(`${missing.name} is missing: ${missing.help}`);
+  // What a shell makes of "$IMAGE" where the variable is not set.
+  const empty = given.indexOf('');
+  if (empty >= 0) throw new UsageError(`${positionals[empty]?.name ?? 'an argument'} is empty`);
   const most = positionals.some(({ count }) => count === 'any')
     ? Number.POSITIVE_INFINITY
     : positionals.length;

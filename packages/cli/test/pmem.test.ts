@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createImage, openFileMedia } from '@pkslab/pmem/node';
@@ -38,6 +38,71 @@ describe('pkslab pmem create', () => {
     );
     expect(await run('create', image)).toMatchObject({ status: 2 });
     expect(await run('create', '--size', '64K')).toMatchObject({ status: 2 });
+  });
+});
+
+describe('a name that is empty', () => {
+  it.each([
+    [['create', '', '--size', '1M'], 'IMAGE is empty'],
+    [['info', ''], 'IMAGE is empty'],
+    [['check', ''], 'IMAGE is empty'],
+    [['serve', ''], 'IMAGE is empty'],
+    [['serve', 'x', '--unix', ''], '--unix needs a value: --unix PATH'],
+  ])('%j is a matter of usage', async (args, why) => {
+    const { status, err } = await run(...args);
+    expect(status).toBe(2);
+    expect(err).toContain(why);
+  });
+});
+
+describe('what the host refuses', () => {
+  /** Root may do anything: as another user, if that is possible here. */
+  async function asNobody(...args: string[]): Promise<Captured> {
+    const root = process.geteuid?.() === 0;
+    if (root) process.seteuid?.(65_534);
+    try {
+      return await run(...args);
+    } finally {
+      if (root) process.seteuid?.(0);
+    }
+  }
+
+  afterEach(() => chmodSync(folder, 0o755));
+
+  it('is said of an image that may not be read, and of a folder where none can be made', async () => {
+    createImage(image, 65_536);
+    chmodSync(image, 0o200);
+    chmodSync(folder, 0o755);
+    const info = await asNobody('info', image);
+    expect([info.status, info.err]).toEqual([
+      1,
+      `pkslab pmem info: image ${image}: cannot be read (EACCES); chmod u+r it, and u+x its folder\n`,
+    ]);
+    expect((await asNobody('check', image)).err).toContain('may not be read; chmod u+r it');
+    chmodSync(folder, 0o555);
+    const create = await asNobody('create', join(folder, 'new.img'), '--size', '1M');
+    expect(create.status).toBe(1);
+    expect(create.err).toContain('cannot make it (EACCES); choose a folder that you may write to');
+  });
+
+  it('does not keep check from reading beside where no lock can be made, and it says so', async () => {
+    createImage(image, 65_536);
+    chmodSync(folder, 0o555);
+    const { status, out, err } = await asNobody('check', image);
+    expect([status, out]).toEqual([0, expect.stringContaining('as they should be')]);
+    expect(err).toContain(`${image}: no lock can be made beside it: nothing keeps others from`);
+    chmodSync(folder, 0o755);
+    expect((await run('check', image)).err).not.toContain('no lock');
+  });
+
+  it('is told of a socket whose folder is missing', async () => {
+    createImage(image, 65_536);
+    const unix = join(folder, 'nodir', 'x');
+    const { status, err } = await run('serve', image, '--unix', unix);
+    expect(status).toBe(1);
+    expect(err).toContain(`there is no folder ${join(folder, 'nodir')}; make it first`);
+    expect(err).not.toContain('port');
+    expect(existsSync(`${image}.lock`)).toBe(false);
   });
 });
 

@@ -4,12 +4,13 @@
 import { setImmediate } from 'node:timers/promises';
 import { EFAULT, type Kernel } from '@pkslab/kernel';
 import { type Media, openNamespace, residentChunksFor } from '@pkslab/pmem';
-import { defaultPmemLimit, openFileMedia } from '@pkslab/pmem/node';
+import { defaultPmemLimit } from '@pkslab/pmem/node';
 import { bootStack, volumeState } from '@pkslab/selftests';
 import { EXTABLE } from '@pkslab/x86-cpu';
 import { onInterrupt } from '../demo/interrupt.ts';
 import { type Command, type CommandSpec, type Io, runCommand } from '../options.ts';
 import { Progress } from '../progress.ts';
+import { openToRead } from './image.ts';
 
 const PAGE = 4096;
 /** Bytes compared in one go: a MiB. */
@@ -73,7 +74,7 @@ async function interruptibleCheck(path: string, io: Io): Promise<CheckResult | n
   const interrupt = onInterrupt(() => {});
   const progress = new Progress(io);
   try {
-    return await checkImage(path, async (done, size) => {
+    return await checkImage(path, io, async (done, size) => {
       progress.show(() => {
         const percent = Math.floor((100 * done) / size);
         return `${path}: ${Math.floor(done / BLOCK)} of ${Math.ceil(size / BLOCK)} MiB checked, ${percent} %`;
@@ -90,9 +91,10 @@ async function interruptibleCheck(path: string, io: Io): Promise<CheckResult | n
 /** @param goOn is told how many bytes are done, and says whether to go on */
 async function checkImage(
   path: string,
+  io: Io,
   goOn: (done: number, size: number) => Promise<boolean>,
 ): Promise<CheckResult | null> {
-  const media = openFileMedia(path, { readOnly: true });
+  const media = openToRead(path, io);
   try {
     const { mode, block, data } = openNamespace(media);
     const reader = mode === 'devdax' ? mapped(data, block?.align ?? PAGE) : attached(data);

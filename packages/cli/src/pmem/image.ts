@@ -2,6 +2,7 @@
 // pkslab pmem info.
 
 import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { KernelError } from '@pkslab/kernel';
 import {
   decodeInfoBlock,
   INFO_BLOCK_OFFSET,
@@ -9,9 +10,9 @@ import {
   type InfoBlock,
   InfoBlockError,
 } from '@pkslab/pmem';
-import { imageUser, MediaError } from '@pkslab/pmem/node';
+import { type FileMedia, imageUser, MediaError, openFileMedia } from '@pkslab/pmem/node';
 import { volumeState } from '@pkslab/selftests';
-import { type Command, type CommandSpec, runCommand } from '../options.ts';
+import { type Command, type CommandSpec, type Io, runCommand } from '../options.ts';
 
 const PAGE = 4096;
 const HEAD = 8192;
@@ -50,7 +51,7 @@ interface NamespaceInfo {
 export const info: Command = (args, io) =>
   runCommand(infoSpec, args, io, ({ options, positionals }) => {
     const [path = ''] = positionals;
-    const found = imageInfo(path);
+    const found = readable(path, () => imageInfo(path));
     if (options.json) io.stdout(`${JSON.stringify(found, null, 2)}\n`);
     else {
       const { size, allocated, readOnly, namespace, contents, user } = found;
@@ -64,6 +65,19 @@ export const info: Command = (args, io) =>
     }
     return 0;
   });
+
+/** What the host refuses is said in its words; the caller's own refusals pass. */
+function readable<T>(path: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : null;
+    if (error instanceof KernelError || typeof code !== 'string') throw error;
+    const remedy = code === 'EACCES' || code === 'EPERM' ? 'chmod u+r it, and u+x its folder' : '';
+    const what = `cannot be read (${code})${remedy === '' ? '' : `; ${remedy}`}`;
+    throw new MediaError('host', path, what, error);
+  }
+}
 
 function imageInfo(path: string): ImageInfo {
   const stats = statSync(path, { throwIfNoEntry: false });
@@ -126,4 +140,15 @@ function readAt(path: string, offset: number, length: number): Buffer {
     closeSync(fd);
   }
   return bytes;
+}
+
+/** An image that is only read, with a word on stderr where no lock keeps others out. */
+export function openToRead(path: string, io: Io): FileMedia {
+  const media = openFileMedia(path, { readOnly: true });
+  if (!media.locked) {
+    io.stderr(
+      `${path}: no lock can be made beside it: nothing keeps others from writing to it meanwhile\n`,
+    );
+  }
+  return media;
 }

@@ -22,6 +22,7 @@ import {
   runCommand,
   UsageError,
 } from '../options.ts';
+import { openToRead } from './image.ts';
 
 const spec = {
   name: 'pmem serve',
@@ -83,7 +84,7 @@ export const serve: Command = (args, io) =>
       throw new UsageError('--unix and --port: give one of them');
     }
     const [image = ''] = positionals;
-    const media = openFileMedia(image, { readOnly: options['read-only'] });
+    const media = options['read-only'] ? openToRead(image, io) : openFileMedia(image);
     try {
       const { mode, data } = openNamespace(media);
       if (mode === 'devdax') {

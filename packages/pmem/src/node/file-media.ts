@@ -19,7 +19,7 @@ import { totalmem } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { INFO_BLOCK_OFFSET } from '../info-block.ts';
 import type { Media } from '../media.ts';
-import { type ImageLock, lockImage } from './image-lock.ts';
+import { type ImageLock, isUnwritable, lockImage, lockImageToRead } from './image-lock.ts';
 import { hostCode, MediaError } from './media-error.ts';
 
 const PAGE = 4096;
@@ -50,6 +50,11 @@ export class FileMedia implements Media {
     this.readOnly = readOnly;
     this.#fd = fd;
     this.#lock = lock;
+  }
+
+  /** Whether others are kept out: `IMAGE.lock` cannot be made in a folder that may not be written to. */
+  get locked(): boolean {
+    return this.#lock.taken;
   }
 
   /** @throws {MediaError} `closed`, or `host` if the file cannot be read. */
@@ -110,7 +115,8 @@ export class FileMedia implements Media {
 }
 
 /**
- * Opens an image for a pmem device, for this process alone (`IMAGE.lock` beside it).
+ * Opens an image for a pmem device, for this process alone (`IMAGE.lock` beside it). To read only, it is enough
+ * that nobody else has it: where no lock can be made, there is none, and `locked` is false.
  *
  * @throws {MediaError} see its `code`; the image is then as it was, and no lock is left.
  * @example
@@ -122,7 +128,7 @@ export function openFileMedia(path: string, options: FileMediaOptions = {}): Fil
   if (create !== undefined) checkSize(path, create, 'create');
   const real = realPath(path);
   if (create === undefined || exists(real)) check(path, real, readOnly);
-  const lock = lockImage(real);
+  const lock = readOnly ? lockImageToRead(real) : lockImage(real);
   try {
     if (create !== undefined && !exists(real)) makeFile(path, real, create);
     const { size } = check(path, real, readOnly);
@@ -182,13 +188,14 @@ function openHost(path: string, real: string, flags: number): number {
     const code = hostCode(error);
     if (code === 'ENOENT') throw missing(path);
     if (code === 'EEXIST') throw alreadyThere(path);
-    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') throw notWritable(path, error);
+    if (isUnwritable(error)) throw notPermitted(path, flags, error);
     throw new MediaError('host', path, `cannot open it (${code})`, error);
   }
 }
 
 /** Where the file is once links are followed, so that all its names share one lock. */
 function realPath(path: string): string {
+  if (path === '') throw new MediaError('missing', path, 'has no name; name an image file');
   try {
     return realpathSync(path);
   } catch (error) {
@@ -235,6 +242,16 @@ function missing(path: string): MediaError {
 
 function alreadyThere(path: string): MediaError {
   return new MediaError('exists', path, 'is there already; open it, or choose another name');
+}
+
+/** Why a file may not be opened, by what it was opened for. */
+function notPermitted(path: string, flags: number, cause: unknown): MediaError {
+  if ((flags & constants.O_CREAT) !== 0) {
+    const what = `cannot make it (${hostCode(cause)}); choose a folder that you may write to`;
+    return new MediaError('host', path, what, cause);
+  }
+  if ((flags & constants.O_RDWR) !== 0) return notWritable(path, cause);
+  return new MediaError('host', path, 'may not be read; chmod u+r it', cause);
 }
 
 function notWritable(path: string, cause?: unknown): MediaError {

@@ -18,6 +18,8 @@ interface Holder extends ProcessIdentity {
 
 /** A lock that is held until released. */
 export interface ImageLock {
+  /** Whether there is a lock file: not beside an image that is only read, where none may be made. */
+  readonly taken: boolean;
   /** Removes the lock file; may be called again. */
   release(): void;
 }
@@ -33,12 +35,36 @@ export function lockImage(image: string): ImageLock {
   acquire(image, path, me);
   let held = true;
   return {
+    taken: true,
     release: () => {
       if (!held) return;
       held = false;
       if (readHolder(image, path)?.id === me.id) unlinkSync(path);
     },
   };
+}
+
+/**
+ * Takes the lock of an image that is only read, where a lock file can be made beside it. Elsewhere whoever has it
+ * open keeps this one out, and this one keeps out nobody.
+ *
+ * @throws {MediaError} as {@link lockImage}
+ */
+export function lockImageToRead(image: string): ImageLock {
+  try {
+    return lockImage(image);
+  } catch (error) {
+    if (!(error instanceof MediaError) || !isUnwritable(error.cause)) throw error;
+  }
+  const path = `${image}.lock`;
+  const holder = readHolder(image, path);
+  if (holder !== null && isRunning(holder)) throw inUse(image, path, holder);
+  return { taken: false, release: () => {} };
+}
+
+/** Whether the host would not let a file be made or changed. */
+export function isUnwritable(cause: unknown): boolean {
+  return ['EACCES', 'EPERM', 'EROFS'].includes(hostCode(cause));
 }
 
 /** The process that has an image open, or null: nobody, or one that is gone. */
@@ -139,7 +165,8 @@ function removeIfThere(path: string): void {
   try {
     unlinkSync(path);
   } catch (error) {
-    if (hostCode(error) !== 'ENOENT') throw error;
+    // Nothing can be made on what is mounted read-only, so nothing is there.
+    if (!['ENOENT', 'EROFS'].includes(hostCode(error))) throw error;
   }
 }
 

@@ -108,7 +108,7 @@ export async function serveNbd(
   server.on('connection', (socket) => nbd.accept(socket, target, options));
   const where = unix ?? `${host}:${port}`;
   await new Promise<void>((done, reject) => {
-    server.once('error', (error) => reject(serveError(where, error)));
+    server.once('error', (error) => reject(serveError(where, error, unix)));
     server.listen(unix === undefined ? { port, host } : { path: unix }, done);
   });
   // From here on an error is one of a single connection that could not be accepted.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Why an address could not be listened on.
 
-import { lstatSync, unlinkSync } from 'node:fs';
+import { lstatSync, statSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
+import { dirname } from 'node:path';
 import { EACCES, EBUSY, EINVAL, EIO, KernelError } from '@pkslab/kernel';
 import { hostCode } from './media-error.ts';
 
@@ -19,8 +20,13 @@ export class ServeError extends KernelError {
   }
 }
 
-export function serveError(where: string, cause: unknown): ServeError {
+/** @param unix the path, if it is a socket's */
+export function serveError(where: string, cause: unknown, unix?: string): ServeError {
   const code = hostCode(cause);
+  if (unix !== undefined) {
+    const refused = socketError(unix, code, cause);
+    if (refused !== null) return refused;
+  }
   if (code === 'EADDRINUSE') {
     return new ServeError(EBUSY, where, 'it is in use; choose another one, or port 0', cause);
   }
@@ -30,8 +36,26 @@ export function serveError(where: string, cause: unknown): ServeError {
   if (code === 'EADDRNOTAVAIL') {
     return new ServeError(EINVAL, where, 'this host has no such address', cause);
   }
-  if (code === 'ENOENT') return new ServeError(EINVAL, where, 'there is no such folder', cause);
   return new ServeError(EIO, where, code === '' ? String(cause) : code, cause);
+}
+
+/** Node says EACCES of a folder that is missing, too: what is there is looked up. */
+function socketError(path: string, code: string, cause: unknown): ServeError | null {
+  if (!['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR'].includes(code)) return null;
+  const folder = dirname(path);
+  if (isMissing(folder)) {
+    return new ServeError(EINVAL, path, `there is no folder ${folder}; make it first`, cause);
+  }
+  const what = `not permitted; choose a folder other than ${folder}, one that you may write to`;
+  return new ServeError(EACCES, path, what, cause);
+}
+
+function isMissing(folder: string): boolean {
+  try {
+    return statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true;
+  } catch {
+    return false; // it cannot be seen: that is a matter of permission
+  }
 }
 
 /** Removes the socket of a server that is gone; refuses anything else that has the name. */
@@ -40,7 +64,7 @@ export async function clearSocketPath(path: string): Promise<void> {
     const what = `longer than the ${UNIX_PATH_MAX} bytes that a socket's name has room for`;
     throw new ServeError(EINVAL, path, what);
   }
-  const stats = lstatSync(path, { throwIfNoEntry: false });
+  const stats = host(path, () => lstatSync(path, { throwIfNoEntry: false }));
   if (stats === undefined) return;
   if (!stats.isSocket()) {
     throw new ServeError(EBUSY, path, 'there is a file of that name; choose another one');
@@ -48,7 +72,15 @@ export async function clearSocketPath(path: string): Promise<void> {
   if (await isServed(path)) {
     throw new ServeError(EBUSY, path, 'another server has it; choose another one');
   }
-  unlinkSync(path);
+  host(path, () => unlinkSync(path));
+}
+
+function host<T>(path: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw serveError(path, error, path);
+  }
 }
 
 function isServed(path: string): Promise<boolean> {

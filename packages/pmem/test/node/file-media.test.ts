@@ -19,7 +19,7 @@ import {
   openFileMedia,
 } from '../../src/node/index.ts';
 import { bootStack, MIB, onMedia, pattern } from '../support.ts';
-import { runFixture, temporaryFolder } from './processes.ts';
+import { deadPid, runFixture, temporaryFolder, withoutPrivileges } from './processes.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
 let image: string;
@@ -126,6 +126,73 @@ describe('openFileMedia', () => {
     media.close();
     expect(() => media.read(0, new Uint8Array(1))).toThrow('was closed');
     expect(() => media.flush()).toThrow(MediaError);
+  });
+});
+
+describe('a folder that may not be written to', () => {
+  const locked = (): boolean => {
+    const media = openFileMedia(image, { readOnly: true });
+    const found = media.locked;
+    media.close();
+    return found;
+  };
+  const closed = (): void => chmodSync(folder.path, 0o555);
+
+  afterEach(() => chmodSync(folder.path, 0o755));
+
+  it('lets an image be read without a lock, and not be written to', async () => {
+    createImage(image, 4096);
+    expect(locked()).toBe(true);
+    chmodSync(image, 0o666);
+    closed();
+    await withoutPrivileges(() => {
+      expect(locked()).toBe(false);
+      const { code, message } = refusal(image);
+      expect([code, message]).toEqual(['host', expect.stringContaining('.lock (EACCES); put')]);
+    });
+    expect(readdirSync(folder.path)).toEqual(['disk.img']);
+  });
+
+  it('keeps nobody from looking whether somebody else has the image', async () => {
+    createImage(image, 4096);
+    const media = openFileMedia(image);
+    closed();
+    await withoutPrivileges(() => {
+      expect(refusal(image, { readOnly: true })).toMatchObject({ code: 'inUse' });
+    });
+    chmodSync(folder.path, 0o755);
+    media.close();
+    writeFileSync(`${image}.lock`, JSON.stringify({ pid: deadPid(), startTime: 1, id: 'stale' }));
+    closed();
+    await withoutPrivileges(() => expect(locked()).toBe(false));
+  });
+
+  it('is what createImage complains of', async () => {
+    closed();
+    await withoutPrivileges(() => {
+      const create = (): void => createImage(image, 4096);
+      expect(create).toThrow('cannot make it (EACCES); choose a folder that you may write to');
+      expect(create).not.toThrow('chmod');
+    });
+    expect(readdirSync(folder.path)).toEqual([]);
+  });
+});
+
+describe('an image that may not be read', () => {
+  it('is refused with what to do', async () => {
+    createImage(image, 4096);
+    chmodSync(image, 0o200);
+    chmodSync(folder.path, 0o755);
+    await withoutPrivileges(() => {
+      const { message } = refusal(image, { readOnly: true });
+      expect(message).toContain('may not be read; chmod u+r it');
+    });
+    expect(readdirSync(folder.path)).toEqual(['disk.img']);
+  });
+
+  it('is none without a name', () => {
+    expect(() => createImage('', 4096)).toThrow('has no name');
+    expect(refusal('')).toMatchObject({ code: 'missing' });
   });
 });
 

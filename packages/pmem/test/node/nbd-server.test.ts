@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { existsSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,10 +11,11 @@ import {
   PmemExport,
   serveNbd,
 } from '../../src/node/index.ts';
+import { serveError } from '../../src/node/serve-error.ts';
 import { concat, hello, request } from '../nbd/messages.ts';
 import { MIB, onMedia, pattern, type Rig, rig } from '../support.ts';
 import { NbdClient } from './nbd-client.ts';
-import { temporaryFolder } from './processes.ts';
+import { temporaryFolder, withoutPrivileges } from './processes.ts';
 
 const { read, write, flush, writeZeroes } = NbdCommand;
 
@@ -182,6 +183,37 @@ describe('addresses', () => {
     writeFileSync(unix, 'mine');
     await expect(serveNbd(exported, { unix })).rejects.toThrow('there is a file of that name');
     folder.remove();
+  });
+
+  it('says of a socket whether its folder is missing or may not be written to', async () => {
+    const folder = temporaryFolder();
+    chmodSync(folder.path, 0o755);
+    const none = join(folder.path, 'none');
+    const inNone = serveNbd(exported, { unix: join(none, 's') });
+    await expect(inNone).rejects.toThrow(`there is no folder ${none}; make it first`);
+    writeFileSync(none, 'a file');
+    await expect(serveNbd(exported, { unix: join(none, 's') })).rejects.toThrow('no folder');
+    chmodSync(folder.path, 0o555);
+    await withoutPrivileges(async () => {
+      const refused = serveNbd(exported, { unix: join(folder.path, 's') });
+      await expect(refused).rejects.toMatchObject({
+        errno: 13,
+        message: expect.stringContaining(`choose a folder other than ${folder.path}`),
+      });
+    });
+    folder.remove();
+  });
+
+  it.each([
+    ['EACCES', '/x/s', undefined, 'choose a port above 1023'],
+    ['EACCES', '/no such folder/s', '/no such folder/s', 'there is no folder /no such folder'],
+    ['ENOENT', '/no such folder/s', '/no such folder/s', 'there is no folder /no such folder'],
+    ['EACCES', '/s', '/s', 'choose a folder other than /,'],
+    ['EROFS', '/s', '/s', 'choose a folder other than /,'],
+    ['EADDRNOTAVAIL', '9.9.9.9:1', undefined, 'no such address'],
+  ])('makes of %s on %s what can be done about it', (code, where, unix, what) => {
+    const cause = Object.assign(new Error(code), { code });
+    expect(serveError(where, cause, unix).message).toContain(what);
   });
 
   it('says what to do about a port in use and a name that is too long', async () => {

@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
+const NOBODY = 65_534;
+
 const fixture = (name: string): string =>
   fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
 
@@ -26,6 +28,25 @@ export function runFixture(
     encoding: 'utf8',
   });
   return { signal, stderr };
+}
+
+/**
+ * Does something as a user whom the modes of files bind; `undefined`, with a line that says so, where that is not
+ * possible.
+ */
+export async function withoutPrivileges<T>(work: () => T | Promise<T>): Promise<T | undefined> {
+  if (process.geteuid?.() !== 0) return await work();
+  try {
+    process.seteuid?.(NOBODY);
+  } catch (error) {
+    process.stdout.write(`not run, for root cannot become nobody here: ${error}\n`);
+    return undefined;
+  }
+  try {
+    return await work();
+  } finally {
+    process.seteuid?.(0);
+  }
 }
 
 /** The number of a process that has just ended. */
