@@ -19,7 +19,10 @@ export const SECTIONS = 65536;
 
 /** struct dev_pagemap_ops */
 export interface PagemapOperations {
-  /** A CPU touched a page of MEMORY_DEVICE_PRIVATE: it must come back to RAM. */
+  /**
+   * A CPU touched a page of MEMORY_DEVICE_PRIVATE: it must come back to RAM. Required there, as memremap_pages does,
+   * and never called: no page table has entries of private pages here, so no CPU can touch one.
+   */
   migrateToRam?(pfn: number): void;
   /** The last user of a page is gone. */
   pageFree?(pfn: number): void;

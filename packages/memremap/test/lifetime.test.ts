@@ -8,13 +8,13 @@ import { attach, DEVICE, MIB, reported, type Stack, withDevice } from './support
 
 const PFN = DEVICE / 4096;
 
-function attachAs(stack: Stack, type: number, at = 0): Pagemap {
+function attachAs(stack: Stack, type: number, at = 0, migrateToRam = (): void => {}): Pagemap {
   const request = {
     physical: DEVICE + at * 128 * MIB,
     size: 4096,
     type,
     flags: PGMAP_PROT_ENABLED,
-    operations: stack.pagemaps.registerOperations({ migrateToRam() {}, pageFree() {} }),
+    operations: stack.pagemaps.registerOperations({ migrateToRam, pageFree() {} }),
     owner: 'test',
   };
   return stack.kernel.call(() => stack.pagemaps.memremapPages(request));
@@ -118,12 +118,14 @@ describe('MEMORY_DEVICE_PRIVATE', () => {
     expect(reported(stack.kernel)).toContain(warning);
   });
 
-  it('has pages, but no CPU reaches them', () => {
+  it('has pages, but no CPU reaches them: nothing has to migrate', () => {
     const stack = withDevice();
-    const map = attachAs(stack, MemoryType.private);
+    let migrated = 0;
+    const map = attachAs(stack, MemoryType.private, 0, () => migrated++);
     expect(stack.kernel.call(() => stack.pagemaps.pgmapOf(PFN))).toBe(map.id);
     expect(stack.kernel.mm.lookup(map.address).present).toBe(false);
     expect(stack.kernel.call(() => stack.kernel.machine.tryStore32(map.address, 1))).toBe(true);
+    expect(migrated).toBe(0);
   });
 
   it('of an unknown type is a WARN that names it', () => {
