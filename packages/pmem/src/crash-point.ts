@@ -8,8 +8,10 @@ import type { StoreLog } from './store-log.ts';
 /** A log, or one that somebody made of it. */
 export type StoreRecord = Pick<StoreLog, 'events' | 'before'>;
 
+export const PERSISTENCE_DOMAINS = ['adr', 'eadr'] as const;
+
 /** What the platform saves when the power fails: what was written back and fenced, or the caches too. */
-export type PersistenceDomain = 'adr' | 'eadr';
+export type PersistenceDomain = (typeof PERSISTENCE_DOMAINS)[number];
 
 /** A line of which more than one version may be left: so many of its stores survive, in their order. */
 export interface OpenLine {

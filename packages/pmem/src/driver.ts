@@ -3,7 +3,6 @@
 
 import { type Dax, type DaxOperations, type DevDax, dax, devDaxProbe } from '@pkslab/dax';
 import {
-  EINVAL,
   EIO,
   ENOMEM,
   ENOSPC,
@@ -24,8 +23,16 @@ import {
   type Pagemaps,
 } from '@pkslab/memremap';
 import { type Column, LARGE_PAGE_SIZE, PAGE_SIZE } from '@pkslab/x86-cpu';
+import {
+  type AttachRequest,
+  checkAttach,
+  checkMedia,
+  type DevDaxAttachRequest,
+  type NamespaceMode,
+} from './attach-request.ts';
 import { BadBlocks } from './bad-blocks.ts';
 import { type DetachOrder, pmemChoices } from './choices.ts';
+import type { PersistenceDomain } from './crash-point.ts';
 import type { Media } from './media.ts';
 import { Nvdimm } from './nvdimm.ts';
 import { PmemDevice, type PmemIdentity, type PmemParts } from './pmem-device.ts';
@@ -34,32 +41,6 @@ import { type Target, Transfer } from './transfer.ts';
 
 /** How many pmem devices a kernel has room for. */
 export const PMEM_DEVICES_MAX = 16;
-
-const NAMESPACE_MODES = ['fsdax', 'raw'] as const;
-
-/** What a namespace is: with struct pages, so that it can be protected and mapped, or without. */
-export type NamespaceMode = (typeof NAMESPACE_MODES)[number];
-
-export interface AttachRequest {
-  readonly media: Media;
-  /** Physical address, a multiple of 128 MiB above RAM; default behind what there is, from 4 GiB on. */
-  readonly physical?: number;
-  /** Default `pmem0`, `pmem1`, … */
-  readonly name?: string;
-  /** Default `fsdax`. A raw namespace has no struct pages and no protection. */
-  readonly mode?: NamespaceMode;
-  /** Default what the media say. */
-  readonly readOnly?: boolean;
-}
-
-export interface DevDaxAttachRequest {
-  readonly media: Media;
-  readonly physical?: number;
-  /** Default `dax0.0`. */
-  readonly name?: string;
-  /** Bytes of the pages that it maps: 4096, 2 MiB (default) or 1 GiB. */
-  readonly alignment?: number;
-}
 
 /** What the driver puts under a device's number, to be undone. */
 interface ReleaseActions {
@@ -143,14 +124,9 @@ export class PmemDriver {
    * device.pagemap.pkey; // => 1
    */
   attachDisk(request: AttachRequest): PmemDevice {
-    const { media, mode = 'fsdax' } = request;
+    const { media } = request;
     const { nvdimm } = this.#parts;
-    checkSize(media);
-    // A word that is misspelt must not become the default: raw has no protection, and fsdax has.
-    if (!NAMESPACE_MODES.includes(mode)) {
-      const choices = NAMESPACE_MODES.join(' or ');
-      throw new KernelError(EINVAL, `pmem: mode '${mode}'; give ${choices}`);
-    }
+    checkAttach(request);
     const physical = request.physical ?? nvdimm.nextFree();
     nvdimm.checkFree(physical, media.size);
     const id = this.#takeSlot();
@@ -162,21 +138,25 @@ export class PmemDriver {
 
   /** pmem_attach_disk; what it got before a step that fails is its caller's to release. */
   #probe(id: number, physical: number, request: AttachRequest): PmemDevice | KernelError {
-    const { media, mode = 'fsdax' } = request;
-    if (!this.#plug(id, physical, media)) return heldTooMuch(id);
+    const { media, mode = 'fsdax', persistence = 'adr' } = request;
+    if (!this.#plug(id, physical, media, persistence)) return heldTooMuch(id);
     const pagemap = this.#map(id, physical, media.size, mode);
     if (pagemap instanceof KernelError) return pagemap;
     const { queues } = this.#parts;
     const name = request.name ?? `pmem${id}`;
     const readOnly = request.readOnly ?? media.readOnly ?? false;
-    const queue = queues.create(id);
-    const identity = { id, name, size: media.size, physical, pagemap, readOnly, queue };
+    // nvdimm_has_cache: not where the platform saves it.
+    const hasCache = persistence === 'adr';
+    const queue = queues.create(id, hasCache);
+    const size = media.size;
+    const identity = { id, name, size, physical, pagemap, readOnly, queue, persistence };
     const operations = this.#operations({ id, address: pagemap.address, pagemap }, identity);
     const daxDevice = this.#dax.tryAllocDax({ name, operations });
     if (daxDevice instanceof KernelError) return daxDevice;
     if (this.#devres.addAction(id, this.#dax.actions.release, daxDevice.id) < 0)
       return heldTooMuch(id);
     if (pagemap.id >= 0) this.#dax.setPagemap(daxDevice, pagemap);
+    if (!hasCache) this.#dax.setWriteCache(daxDevice, false);
     const device = new PmemDevice(identity, daxDevice, this.#parts);
     this.#kernel.print(`${name}: detected capacity change from 0 to ${media.size}`);
     return device;
@@ -189,12 +169,12 @@ export class PmemDriver {
    */
   attachDevDax(request: DevDaxAttachRequest): DevDax {
     const { media, name = 'dax0.0' } = request;
-    checkSize(media);
+    checkMedia(media);
     const physical = request.physical ?? this.#parts.nvdimm.nextFree();
     this.#parts.nvdimm.checkFree(physical, media.size);
     const alignment = request.alignment ?? LARGE_PAGE_SIZE;
     const device = this.#takeSlot();
-    if (!this.#plug(device, physical, media)) {
+    if (!this.#plug(device, physical, media, 'adr')) {
       this.#devres.releaseAll(device);
       throw heldTooMuch(device);
     }
@@ -217,8 +197,8 @@ export class PmemDriver {
   }
 
   /** The memory is there until the device is released; what was stored in it is on the media then. */
-  #plug(id: number, physical: number, media: Media): boolean {
-    this.#parts.nvdimm.plug(id, physical, media);
+  #plug(id: number, physical: number, media: Media, persistence: PersistenceDomain): boolean {
+    this.#parts.nvdimm.plug(id, { physical, media, persistence });
     return this.#devres.addAction(id, this.#actions.unplug, id) === 0;
   }
 
@@ -271,14 +251,6 @@ export class PmemDriver {
     queues.waitUntilEmpty(device.id);
     this.#devres.releaseAll(device.id);
   }
-}
-
-function checkSize({ size }: Media): void {
-  if (Number.isSafeInteger(size) && size > 0 && size % PAGE_SIZE === 0) return;
-  throw new KernelError(
-    EINVAL,
-    `pmem: media of ${size} bytes; give a positive multiple of ${PAGE_SIZE}`,
-  );
 }
 
 function heldTooMuch(id: number): KernelError {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+export type { AttachRequest, DevDaxAttachRequest, NamespaceMode } from './attach-request.ts';
 export type { BadRange } from './bad-blocks.ts';
 export { SECTOR_SIZE } from './bad-blocks.ts';
 export { type Bio, type BioOperation, type BioVec, REQ_FUA, REQ_PREFLUSH } from './bio.ts';
@@ -14,14 +15,7 @@ export {
   type PersistenceDomain,
   type StoreRecord,
 } from './crash-point.ts';
-export {
-  type AttachRequest,
-  type DevDaxAttachRequest,
-  type NamespaceMode,
-  PMEM_DEVICES_MAX,
-  PmemDriver,
-  pmem,
-} from './driver.ts';
+export { PMEM_DEVICES_MAX, PmemDriver, pmem } from './driver.ts';
 export { faultyMedia, type MediaFaults } from './faulty-media.ts';
 export {
   decodeInfoBlock,

@@ -3,13 +3,19 @@
 
 import { EBUSY, EINVAL, type Kernel, KernelError } from '@pkslab/kernel';
 import { CHUNK_SIZE, LARGE_PAGE_SIZE, type Region } from '@pkslab/x86-cpu';
+import type { PersistenceDomain } from './crash-point.ts';
 import type { Media } from './media.ts';
 
 const Command = { plug: 0, flush: 1, drain: 2, discard: 3, unplug: 4, commands: 5 } as const;
 
-interface Slot {
+/** Media, where they appear, and what the platform saves of them when the power fails. */
+interface Plugged {
   readonly physical: number;
   readonly media: Media;
+  readonly persistence: PersistenceDomain;
+}
+
+interface Slot extends Plugged {
   region: Region | null;
 }
 
@@ -30,8 +36,8 @@ export class Nvdimm {
   }
 
   /** Puts media at a physical address, where nothing else is. */
-  plug(id: number, physical: number, media: Media): void {
-    this.#slots[id] = { physical, media, region: null };
+  plug(id: number, plugged: Plugged): void {
+    this.#slots[id] = { ...plugged, region: null };
     this.#give(id, Command.plug);
   }
 
@@ -50,7 +56,7 @@ export class Nvdimm {
     this.#give(id, Command.drain);
   }
 
-  /** A power failure: stores that were not written back and fenced are gone. */
+  /** A power failure: stores that were not written back and fenced are gone, unless the caches are saved too. */
   discard(id: number): void {
     this.#give(id, Command.discard);
   }
@@ -109,7 +115,7 @@ export class Nvdimm {
     if (journal !== null) return;
     const slot = this.#slots[Math.floor(command / Command.commands)];
     if (slot === undefined) return;
-    const { region, media } = slot;
+    const { region, media, persistence } = slot;
     switch (command % Command.commands) {
       case Command.plug:
         slot.region = memory.addRegion(slot.physical, media.size, media);
@@ -121,7 +127,9 @@ export class Nvdimm {
         if (region !== null && media.readOnly !== true) memory.drain(region);
         return;
       case Command.discard:
-        if (region !== null) memory.discard(region);
+        if (region === null) return;
+        if (persistence === 'eadr' && media.readOnly !== true) memory.drain(region);
+        memory.discard(region);
         return;
       default:
         if (region !== null) memory.removeRegion(region);

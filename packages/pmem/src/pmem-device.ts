@@ -8,6 +8,7 @@ import type { Pagemap } from '@pkslab/memremap';
 import { type Machine, PAGE_SIZE } from '@pkslab/x86-cpu';
 import { type BadBlocks, type BadRange, SECTOR_SIZE } from './bad-blocks.ts';
 import { type Bio, type BioVec, bioLength, checkBio, REQ_FUA, REQ_PREFLUSH } from './bio.ts';
+import type { PersistenceDomain } from './crash-point.ts';
 import type { Nvdimm } from './nvdimm.ts';
 import type { RequestQueues } from './request-queue.ts';
 import type { Transfer } from './transfer.ts';
@@ -32,6 +33,7 @@ export interface PmemIdentity {
   readonly physical: number;
   readonly pagemap: Pagemap;
   readonly readOnly: boolean;
+  readonly persistence: PersistenceDomain;
   /** Number of its request queue. */
   readonly queue: number;
 }
@@ -55,6 +57,8 @@ export class PmemDevice {
   /** The page map; of a raw device, which has no struct pages, `id` is −1 and `pkey` is 0. */
   readonly pagemap: Pagemap;
   readonly readOnly: boolean;
+  /** What a power failure leaves of it: what was fenced (`adr`), or every store (`eadr`). */
+  readonly persistence: PersistenceDomain;
   /** The device for direct access, named as this one. */
   readonly dax: DaxDevice;
   readonly #queue: number;
@@ -68,6 +72,7 @@ export class PmemDevice {
     this.address = identity.pagemap.address;
     this.pagemap = identity.pagemap;
     this.readOnly = identity.readOnly;
+    this.persistence = identity.persistence;
     this.dax = dax;
     this.#queue = identity.queue;
     this.#parts = parts;
@@ -154,7 +159,8 @@ export class PmemDevice {
   }
 
   /**
-   * The attribute `queue/write_cache`: `write back\n`, or `write through\n`.
+   * The attribute `queue/write_cache`: `write back\n`, or `write through\n`, as from the start where the platform
+   * saves its caches.
    *
    * @example
    * device.writeCache; // => 'write back\n'
@@ -207,7 +213,10 @@ export class PmemDevice {
     this.#parts.detach(this, this.#queue);
   }
 
-  /** A power failure: whatever was not written back and fenced is gone, from every view of the device. */
+  /**
+   * A power failure: whatever was not written back and fenced is gone, from every view of the device; with
+   * `persistence: 'eadr'` the platform saves the caches too, and nothing is.
+   */
   powerFail(): void {
     this.#parts.nvdimm.discard(this.id);
   }

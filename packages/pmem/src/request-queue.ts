@@ -33,10 +33,10 @@ export class RequestQueues {
     this.#writeCache = field('write_cache');
   }
 
-  /** A queue for a new device in the slot; its number. */
-  create(device: number): number {
+  /** A queue for a new device in the slot; its number. @param writeCache blk_queue_write_cache */
+  create(device: number, writeCache: boolean): number {
     const queue = this.#created.add(device, 1);
-    this.#writeCache.set(device, 1);
+    this.#writeCache.set(device, writeCache ? 1 : 0);
     this.#live.set(device, queue);
     return queue;
   }

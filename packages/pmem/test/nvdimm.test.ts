@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
 import { KernelError } from '@pkslab/kernel';
 import { describe, expect, it } from 'vitest';
-import { memoryMedia } from '../src/index.ts';
+import { type MemoryMedia, memoryMedia } from '../src/index.ts';
 import { Nvdimm } from '../src/nvdimm.ts';
 import { bootStack, MIB, onMedia } from './support.ts';
 
 const GIB = 2 ** 30;
+const plugged = (media: MemoryMedia) => ({ physical: 4 * GIB, media, persistence: 'adr' }) as const;
 
 describe('Nvdimm', () => {
   it('finds room behind RAM and every device, on boundaries of 1 GiB', () => {
     const kernel = bootStack();
     const nvdimm = new Nvdimm(kernel);
     expect(nvdimm.nextFree()).toBe(4 * GIB);
-    nvdimm.plug(0, 4 * GIB, memoryMedia(GIB + 4096));
+    nvdimm.plug(0, plugged(memoryMedia(GIB + 4096)));
     expect(nvdimm.nextFree()).toBe(6 * GIB);
     expect(nvdimm.slotAt(4 * GIB)).toBe(0);
     expect(() => nvdimm.checkFree(5 * GIB, 4096)).toThrow(KernelError);
@@ -25,7 +26,7 @@ describe('Nvdimm', () => {
     const { machine } = kernel;
     const nvdimm = new Nvdimm(kernel);
     const media = memoryMedia(2 * MIB);
-    nvdimm.plug(1, 4 * GIB, media);
+    nvdimm.plug(1, plugged(media));
     const store = (byte: number) => {
       const chunk = machine.memory.chunkAt(4 * GIB);
       machine.memory.markDirty(chunk, 0, 1);

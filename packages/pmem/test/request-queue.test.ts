@@ -8,7 +8,7 @@ describe('RequestQueues', () => {
   const queues = new RequestQueues(kernel, 16);
 
   it('let nobody in once the queue is dying, and say so once', () => {
-    const queue = queues.create(15);
+    const queue = queues.create(15, true);
     expect(queues.enter(15, queue)).toBe(true);
     expect(queues.setDying(15, queue)).toBe(true);
     expect(queues.setDying(15, queue)).toBe(false);
@@ -17,16 +17,16 @@ describe('RequestQueues', () => {
   });
 
   it('tell a new device in the slot from the old one', () => {
-    const old = queues.create(15);
+    const old = queues.create(15, true);
     queues.setDying(15, old);
-    const queue = queues.create(15);
+    const queue = queues.create(15, true);
     expect(queues.enter(15, old)).toBe(false);
     expect(queues.enter(15, queue)).toBe(true);
     queues.exit(15);
   });
 
   it('are empty only once everybody has left', () => {
-    const queue = queues.create(15);
+    const queue = queues.create(15, true);
     const events: string[] = [];
     kernel.spawn('inside', () => {
       queues.enter(15, queue);
