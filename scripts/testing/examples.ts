@@ -28,13 +28,25 @@ export type Modules = Readonly<Record<string, object>>;
  * @param modules what examples may import; in an `@example` all their exports are in scope
  */
 export function testExamples(root: URL, modules: Modules): void {
-  const { readme, documented } = packageExamples(fileURLToPath(root));
+  const { readme } = packageExamples(fileURLToPath(root));
   describe('README examples run and print what they say', () => {
     for (const example of readme) it(example.place, () => runExample(example, modules));
   });
+  testDocumented(root, modules);
+}
+
+/**
+ * Declares one test for each `@example` of a package.
+ *
+ * @param stage makes, for each of them, what it takes for granted: a device, say. It may declare the names itself.
+ */
+export function testDocumented(root: URL, modules: Modules, stage = (): object => ({})): void {
+  const { documented } = packageExamples(fileURLToPath(root));
   if (documented.length === 0) return;
   describe('@example blocks run and give what they say', () => {
-    for (const example of documented) it(example.place, () => runExample(example, modules));
+    for (const example of documented) {
+      it(example.place, () => runExample(example, { ...modules, 'what is there': stage() }));
+    }
   });
 }
 

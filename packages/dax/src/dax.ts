@@ -52,9 +52,8 @@ export interface DaxActions {
  * The dax core of one kernel.
  *
  * @example
- * const id = core.readLock();
- * const found = core.directAccess(device, 0, 1);
- * core.readUnlock(id);
+ * const core = kernel.module(dax);
+ * core.getByHost('pmem0')?.name; // => 'pmem0'
  */
 export class Dax {
   /** empty_zero_page: what the holes of files read as. */
@@ -212,10 +211,12 @@ export class Dax {
    * @returns the place of up to that many pages, or −EINVAL (with a WARN where the lock is not held; for less than a
    * page, and for what is no whole number), −ENXIO for a dead device, −ERANGE beyond its end, −EIO over bad blocks.
    * @example
-   * const id = dax.readLock();
-   * const found = dax.directAccess(device, 0, 1);
-   * if (typeof found !== 'number') machine.load32(found.address);
-   * dax.readUnlock(id);
+   * kernel.call(() => {
+   *   const id = core.readLock();
+   *   const found = core.directAccess(device, 0, 1);
+   *   if (typeof found !== 'number') kernel.machine.store32(found.address, 7);
+   *   core.readUnlock(id);
+   * });
    */
   directAccess(device: DaxDevice, pgoff: number, nrPages: number): DirectAccess | number {
     if (!this.#lock.held) {

@@ -45,7 +45,20 @@ interface DevDaxParts {
   readonly devres: Devres;
 }
 
-/** A device-dax: a view. */
+/**
+ * A device-dax: a view. Made by {@link devDaxProbe}; a program maps it as a file.
+ *
+ * @example
+ * const physical = 0x2_0000_0000;
+ * kernel.machine.memory.addRegion(physical, 2 ** 21, { read() {}, write() {} });
+ * const request = { name: 'dax0.0', device: 1, physical, size: 2 ** 21 };
+ * const found = kernel.call(() => devDaxProbe(kernel, request));
+ * const { machine, userMm } = kernel;
+ * const map = { file: found.file, length: found.size, writable: true };
+ * const address = kernel.call(() => userMm.mmap(map));
+ * kernel.call(() => userMm.run(() => machine.store32(address, 7)));
+ * kernel.call(() => userMm.run(() => machine.load32(address))); // => 7
+ */
 export class DevDax implements VmFile {
   readonly device: DaxDevice;
   readonly pagemap: Pagemap;
@@ -144,6 +157,13 @@ export class DevDax implements VmFile {
  *
  * @throws {KernelError} EINVAL for an alignment or size that does not fit; ENOSPC where all dax devices are in use;
  * what memremap_pages throws.
+ * @example
+ * const physical = 0x2_0000_0000;
+ * kernel.machine.memory.addRegion(physical, 2 ** 21, { read() {}, write() {} });
+ * const request = { name: 'dax0.0', device: 1, physical, size: 2 ** 21 };
+ * const found = kernel.call(() => devDaxProbe(kernel, request));
+ * found.pagemap.pkey; // => 1
+ * kernel.call(() => found.remove());
  */
 export function devDaxProbe(kernel: Kernel, request: DevDaxRequest): DevDax {
   const result = probe(kernel, { alignment: LARGE_PAGE_SIZE, ...request });

@@ -26,7 +26,7 @@ export interface DaxFault {
  * @example
  * const fs = new Fsdax(kernel);
  * const file = flatExtents(device, [{ offset: 0, length: 8192, address: 4096 }]);
- * kernel.call(() => fs.iomapRw(file, 0, IovIter.user(buffer), false)); // => 8192
+ * kernel.call(() => fs.iomapRw(file, 0, IovIter.user(new Uint8Array(8192)), false)); // => 8192
  */
 export class Fsdax {
   readonly #dax: Dax;

@@ -28,6 +28,10 @@ const FIX_KMAP_BEGIN = VMALLOC_START - 0x20_0000;
  * An address whose last user is gone stays mapped; before another page gets it, no CPU has the old translation.
  * Its mappings have key 0, as kmap_prot has: an alias is not protected (D-56). What it is for is where patch 13
  * puts its hooks: after kmap_flush_tlb in kmap, before the test of PageHighMem in kunmap.
+ *
+ * @example
+ * const kernel = boot({ config: { HIGHMEM: true }, modules: [pksCore, memremap, kmap] });
+ * kernel.module(kmap) instanceof HighmemKmap; // => true
  */
 export class HighmemKmap extends Kmap {
   /** kmap_lock: users and pages of the addresses, and whether there is one left. */

@@ -33,7 +33,16 @@ interface LineHistory {
 
 /**
  * The moment after `events` of a log: of each line a prefix of its stores is left, at least those up to its last
- * write-back that was fenced, and of a store of 8 aligned bytes all or nothing.
+ * write-back that was fenced, and of a store of 8 aligned bytes all or nothing. Made by {@link crashPoint}.
+ *
+ * @example
+ * const log = new StoreLog(kernel.machine.memory);
+ * kernel.call(() => device.write(0, bytes)); // a line: 8 stores, written back and not fenced
+ * const point = crashPoint(log);
+ * point.open.length; // => 1
+ * point.states; // => 9
+ * const newest = point.image(({ most }) => most);
+ * newest.get(device.physical / 64)?.join() === bytes.join(); // => true
  */
 export class CrashPoint {
   readonly #before: ReadonlyMap<number, Uint8Array>;
@@ -170,7 +179,11 @@ export class CrashPoint {
  *
  * @param events how many; default all
  * @example
- * crashPoint(log).forEachImage(1000, (image) => recover(crashedMedia(media, device.physical, image)));
+ * const log = new StoreLog(kernel.machine.memory);
+ * kernel.call(() => device.write(0, bytes));
+ * let images = 0;
+ * crashPoint(log).forEachImage(1000, () => images++); // => true: these were all
+ * images; // => 9
  */
 export function crashPoint(
   log: StoreRecord,
@@ -185,6 +198,12 @@ export function crashPoint(
  *
  * From one fence to the next nothing becomes certain, so what may be left after any event is also left, among
  * others, after the last one before the fence. Where the caches are saved too, every event counts.
+ *
+ * @example
+ * const log = new StoreLog(kernel.machine.memory);
+ * kernel.call(() => device.write(0, bytes));
+ * kernel.call(() => device.flush());
+ * crashPointsOf(log); // => [9, 10]
  */
 export function crashPointsOf(log: StoreRecord): readonly number[] {
   const points: number[] = [];
@@ -193,7 +212,17 @@ export function crashPointsOf(log: StoreRecord): readonly number[] {
   return points;
 }
 
-/** Media as a crash left them: reads see the image over `media`; writes and flushes go nowhere near those. */
+/**
+ * Media as a crash left them: reads see the image over `media`; writes and flushes go nowhere near those.
+ *
+ * @example
+ * const log = new StoreLog(kernel.machine.memory);
+ * kernel.call(() => device.write(0, bytes));
+ * const left = crashPoint(log).image(({ fewest }) => fewest + 1);
+ * const found = new Uint8Array(64);
+ * crashedMedia(media, device.physical, left).read(0, found);
+ * found.findIndex((byte, i) => byte !== bytes[i]); // => 8
+ */
 export function crashedMedia(media: Media, physical: number, image: CrashImage): Media {
   const lines = new Map(image);
   const first = physical / LINE_SIZE;

@@ -146,7 +146,16 @@ function alignUp(value: number, align: number): number {
   return Math.ceil(value / align) * align;
 }
 
-/** The bytes of an info block, with its checksum. */
+/**
+ * The bytes of an info block, with its checksum: what stands {@link INFO_BLOCK_OFFSET} bytes from the start.
+ *
+ * @example
+ * const uuid = '01234567-89ab-cdef-0123-456789abcdef';
+ * const media = memoryMedia(2 ** 24);
+ * const block = encodeInfoBlock(infoBlockFor({ size: 2 ** 24, mode: 'fsdax', uuid }));
+ * media.write(INFO_BLOCK_OFFSET, block);
+ * openNamespace(media).mode; // => 'fsdax'
+ */
 export function encodeInfoBlock(block: InfoBlock): Uint8Array {
   const bytes = new Uint8Array(INFO_BLOCK_SIZE);
   const view = new DataView(bytes.buffer);
@@ -175,6 +184,8 @@ export function encodeInfoBlock(block: InfoBlock): Uint8Array {
  *
  * @param bytes the 4096 bytes from {@link INFO_BLOCK_OFFSET}
  * @throws {InfoBlockError} for one that is damaged, or does not fit the namespace.
+ * @example
+ * decodeInfoBlock(new Uint8Array(INFO_BLOCK_SIZE), 2 ** 24); // => null
  */
 export function decodeInfoBlock(bytes: Uint8Array, size: number): InfoBlock | null {
   const signature = String.fromCharCode(...bytes.subarray(0, UUID));

@@ -37,7 +37,13 @@ export function openNamespace(media: Media): Namespace {
   return { mode: block.mode, block, data: windowOf(media, start, block.npfns * PAGE_SIZE) };
 }
 
-/** The info block of media; null without one. @throws {InfoBlockError} as {@link openNamespace}. */
+/**
+ * The info block of media; null without one.
+ *
+ * @throws {InfoBlockError} as {@link openNamespace}.
+ * @example
+ * readInfoBlock(memoryMedia(2 ** 24)); // => null
+ */
 export function readInfoBlock(media: Media): InfoBlock | null {
   if (media.size < INFO_BLOCK_OFFSET + INFO_BLOCK_SIZE) return null;
   const bytes = new Uint8Array(INFO_BLOCK_SIZE);

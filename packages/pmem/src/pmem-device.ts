@@ -44,6 +44,11 @@ export interface PmemIdentity {
  * Calls return 0 or a negative errno: −EIO for bad blocks, a range beyond the device or an access that was
  * refused, −EROFS for a write to a read-only device, −ENODEV once it is being detached, −EINVAL for a range that
  * makes no sense. Buffers must outlive the kernel call: make them outside.
+ *
+ * @example
+ * const device = kernel.call(() => kernel.module(pmem).attachDisk({ media: memoryMedia(2 ** 24) }));
+ * device.name; // => 'pmem1'
+ * kernel.call(() => kernel.machine.tryStore32(device.address, 7)); // => true: refused
  */
 export class PmemDevice {
   readonly id: number;
@@ -83,7 +88,7 @@ export class PmemDevice {
    *
    * @example
    * const bytes = new Uint8Array(4096);
-   * device.read(0, bytes); // => 0
+   * kernel.call(() => device.read(0, bytes)); // => 0
    */
   read(offset: number, into: Uint8Array, length: number = into.length): number {
     const error = this.#check(offset, length, into);
@@ -103,6 +108,10 @@ export class PmemDevice {
   /**
    * Writes bytes at any offset, page by page (pmem_do_write): they are on their way to the media when it
    * returns, and durable after {@link flush}. [PATCH 15/17]
+   *
+   * @example
+   * const text = new TextEncoder().encode('kept');
+   * kernel.call(() => device.write(4095, text)); // => 0
    */
   write(offset: number, from: Uint8Array, length: number = from.length): number {
     const error = this.readOnly ? -EROFS : this.#check(offset, length, from);
@@ -119,7 +128,13 @@ export class PmemDevice {
     return status;
   }
 
-  /** nvdimm_flush: everything written so far is durable when it returns (unless the cache is `write through`). */
+  /**
+   * nvdimm_flush: everything written so far is durable when it returns (unless the cache is `write through`).
+   *
+   * @example
+   * kernel.call(() => device.flush()); // => 0
+   * media.counters.flushes; // => 1
+   */
   flush(): number {
     const { queues } = this.#parts;
     if (!queues.enter(this.id, this.#queue)) return -ENODEV;
@@ -133,6 +148,10 @@ export class PmemDevice {
    *
    * @returns 0, −EOPNOTSUPP for a discard, −EINVAL where it is not a number of sectors, or as the other calls.
    * @throws {KernelError} EINVAL for a bio that no block layer could have built; nothing was done then.
+   * @example
+   * const segments = [{ buffer: new Uint8Array(512), offset: 0, length: 512 }];
+   * const bio = { operation: 'write', sector: 8, flags: REQ_FUA, segments } as const;
+   * kernel.call(() => device.submitBio(bio)); // => 0
    */
   submitBio(bio: Bio): number {
     checkBio(bio);
@@ -208,6 +227,10 @@ export class PmemDevice {
    *
    * What was stored reaches the media, as it would while the power stays on. Further calls return −ENODEV; a
    * second detach does nothing. The media stay open: whoever opened them closes them.
+   *
+   * @example
+   * kernel.call(() => device.detach());
+   * kernel.call(() => device.flush()); // => -19
    */
   detach(): void {
     this.#parts.detach(this, this.#queue);

@@ -35,6 +35,12 @@ export interface FileMediaOptions {
 /**
  * Media in a file. What was written back and fenced is in the file, and there to stay if this process dies;
  * what was flushed is on the disk, and there to stay if the power fails.
+ *
+ * @example
+ * const media = openFileMedia('disk.img', { create: 64 * 2 ** 20 });
+ * media.write(4096, bytes);
+ * media.flush();
+ * media.close();
  */
 export class FileMedia implements Media {
   readonly path: string;
@@ -122,6 +128,7 @@ export class FileMedia implements Media {
  * @example
  * const media = openFileMedia('disk.img', { create: 64 * 2 ** 20 });
  * kernel.call(() => kernel.module(pmem).attachDisk({ media }));
+ * media.close();
  */
 export function openFileMedia(path: string, options: FileMediaOptions = {}): FileMedia {
   const { create, readOnly = false } = options;
@@ -146,6 +153,8 @@ export function openFileMedia(path: string, options: FileMediaOptions = {}): Fil
  * @param infoBlock what is to stand at {@link INFO_BLOCK_OFFSET}: see `encodeInfoBlock`. A crash while the image is
  * made leaves no file of its full size without it.
  * @throws {MediaError} `exists`, `size`, `missing` (the folder), or `host`; there is no new file then.
+ * @example
+ * createImage('disk.img', 64 * 2 ** 20);
  */
 export function createImage(path: string, size: number, infoBlock?: Uint8Array): void {
   checkSize(path, size, 'size');
@@ -154,7 +163,12 @@ export function createImage(path: string, size: number, infoBlock?: Uint8Array):
   makeFile(path, real, size, infoBlock);
 }
 
-/** Half of the host's memory, in bytes: how much of pmem stays in memory unless the user says otherwise. */
+/**
+ * Half of the host's memory, in bytes: how much of pmem stays in memory unless the user says otherwise.
+ *
+ * @example
+ * kernel.machine.memory.residentLimit = residentChunksFor(defaultPmemLimit());
+ */
 export function defaultPmemLimit(): number {
   const constrained = process.constrainedMemory?.() ?? 0;
   const total = totalmem();

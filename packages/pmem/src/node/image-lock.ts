@@ -67,7 +67,12 @@ export function isUnwritable(cause: unknown): boolean {
   return ['EACCES', 'EPERM', 'EROFS'].includes(hostCode(cause));
 }
 
-/** The process that has an image open, or null: nobody, or one that is gone. */
+/**
+ * The process that has an image open, or null: nobody, or one that is gone.
+ *
+ * @example
+ * imageUser('disk.img'); // => null
+ */
 export function imageUser(image: string): number | null {
   const holder = readHolder(image, `${image}.lock`);
   return holder !== null && isRunning(holder) ? holder.pid : null;

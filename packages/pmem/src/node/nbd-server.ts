@@ -27,7 +27,14 @@ export interface NbdServerOptions {
 
 const LINGER_MS_MAX = 2000;
 
-/** A server that listens; made by {@link serveNbd}. */
+/**
+ * A server that listens; made by {@link serveNbd}.
+ *
+ * @example
+ * const server = await serveNbd(exported, { unix: 'disk.sock' });
+ * server.clients; // => 0
+ * await server.close();
+ */
 export class NbdServer {
   /** Connections since the start. */
   connections = 0;
@@ -94,8 +101,9 @@ export class NbdServer {
  *
  * @throws {ServeError} if the address cannot be listened on.
  * @example
- * const server = await serveNbd(new PmemExport({ kernel, device }), { port: 10809 });
- * server.uri; // => 'nbd://127.0.0.1:10809'
+ * const server = await serveNbd(new PmemExport({ kernel, device }));
+ * server.uri.startsWith('nbd://127.0.0.1:'); // => true
+ * await server.close();
  */
 export async function serveNbd(
   target: NbdExport,

@@ -36,7 +36,14 @@ interface Segment {
   length: number;
 }
 
-/** Serves a device. The bio of a call is one object that is filled again: requests allocate nothing. */
+/**
+ * Serves a device. The bio of a call is one object that is filled again: requests allocate nothing.
+ *
+ * @example
+ * const exported = new PmemExport({ kernel, device });
+ * exported.write(0, bytes, 0, bytes.length, false);
+ * exported.counters.bytesWritten; // => 64
+ */
 export class PmemExport implements NbdExport {
   readonly name: string;
   readonly description = 'pkslab persistent memory, under a supervisor protection key';
