@@ -147,10 +147,9 @@ export function crash(
   const random = new Prng(search.seed);
   const bytes = new Uint8Array(IMAGE_SIZE_MIN);
   const stop = search.untilFirst === true;
-  const { safe, ends } = stretches(log, search);
-  for (const [i, end] of ends.entries()) {
+  for (const { safe, end } of stretches({ log, spans }, search)) {
     if (stop && found.complaints.length > 0) break;
-    const fewest = spans.filter(({ acknowledged }) => acknowledged <= (safe[i] as number)).length;
+    const fewest = spans.filter(({ acknowledged }) => acknowledged <= safe).length;
     const most = spans.filter(({ begun }) => begun < end).length;
     const point = crashPoint(log, end, search.domain);
     const visit = (image: CrashImage): void => {
@@ -174,19 +173,28 @@ export function crash(
   return found;
 }
 
-/** Where to crash: `ends`; and up to where what was acknowledged must have lasted. */
+/** A crash somewhere in a stretch of events: what was acknowledged by `safe` must have lasted. */
+interface Stretch {
+  readonly safe: number;
+  readonly end: number;
+}
+
+/** From fence to fence, and where a transaction was acknowledged: that one must have lasted there. */
 function stretches(
-  log: StoreRecord,
+  { log, spans }: Pick<Recording, 'log' | 'spans'>,
   { domain, every = 1 }: CrashSearch,
-): { safe: number[]; ends: number[] } {
+): readonly Stretch[] {
   if (domain === 'eadr') {
     const ends: number[] = [];
     for (let at = 0; at < log.events.length; at += every) ends.push(at);
     ends.push(log.events.length);
-    return { safe: ends, ends };
+    return ends.map((end) => ({ safe: end, end }));
   }
-  const ends = [...crashPointsOf(log)];
-  return { safe: ends.map((_, i) => (i === 0 ? 0 : (ends[i - 1] as number) + 1)), ends };
+  const ends = crashPointsOf(log);
+  return [
+    ...ends.map((end, i) => ({ safe: i === 0 ? 0 : (ends[i - 1] as number) + 1, end })),
+    ...spans.map(({ acknowledged }) => ({ safe: acknowledged, end: acknowledged })),
+  ].sort((one, other) => one.end - other.end);
 }
 
 /** The whole device: it was blank before. */
@@ -223,6 +231,33 @@ export function withoutFence(recording: Recording, fence: number): Recording {
       acknowledged: shift(acknowledged),
     })),
   };
+}
+
+/** Of each fence of one transaction its number, and what was stored since the one before. */
+export function fencesOfTransaction(
+  { log, physical, spans }: Recording,
+  transaction: number,
+): readonly { readonly fence: number; readonly stored: string }[] {
+  const { begun, acknowledged } = spans[transaction] as Recording['spans'][number];
+  const found: { fence: number; stored: string }[] = [];
+  let parts = new Set<string>();
+  let fence = 0;
+  for (const [at, event] of log.events.entries()) {
+    if (event.kind === 'store') parts.add(partOf(event.line * LINE_SIZE - physical));
+    if (event.kind !== 'fence') continue;
+    const stored = [...parts].join(', ');
+    if (at >= begun && at < acknowledged) found.push({ fence, stored });
+    parts = new Set();
+    fence++;
+  }
+  return found;
+}
+
+function partOf(offset: number): string {
+  const layout = layoutOf(IMAGE_SIZE_MIN);
+  if (offset === layout.journal.start) return 'journal header';
+  const parts = ['superblock', 'canary', 'journal', 'database'] as const;
+  return parts.findLast((part) => offset >= layout[part].start) ?? 'nowhere';
 }
 
 /** How many fences a recording has. */
