@@ -121,6 +121,25 @@ it('stops every stray write that is not inside a window', async () => {
   expect(bytes.subarray(819_200).every((byte) => byte === 0)).toBe(true);
 });
 
+it('ends in order with a revision whose kernel may retry a refused access for ever', async () => {
+  // What comes first is a matter of the clock: a stray write that is given up, a machine that stops, or neither.
+  const server = await serve('--unix', unix, '--strays', '5000', '--revision', 'v7');
+  for (let i = 0; i < 5; i++) await writePages(unix, 200);
+  expect(await server.end('SIGTERM')).toBe(1);
+  expect(server.out()).toMatch(/stray writes: \d+ attempted, \d+ stopped, .*\d+ reached/);
+  expect(server.out()).toContain('served 5 connections: ');
+  expect(server.err()).not.toMatch(/^ +at /m);
+  if (server.err().includes('EndlessRetry')) {
+    expect(server.err()).toContain('soft lockup: the machine has stopped; every request fails');
+    expect(server.err()).toContain('what was not flushed before is lost\n');
+    expect(server.out()).not.toContain(' 0 errors');
+  }
+  if (server.out().includes('by giving up')) {
+    expect(server.err()).toContain('soft lockup: a stray write is refused');
+  }
+  expect([existsSync(unix), existsSync(`${image}.lock`)]).toEqual([false, false]);
+});
+
 it('works without protection keys, and says that nothing is protected', async () => {
   const server = await serve('--unix', unix, '--no-pks');
   await writePages(unix, 10);

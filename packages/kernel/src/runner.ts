@@ -172,6 +172,15 @@ export class Runner {
     return fixedUp;
   }
 
+  /**
+   * Ends the operation at this boundary in its exception-table entry, unexecuted: what a watchdog would have to do with
+   * an access that its handler retries for ever. For operations with such an entry (`kind & EXTABLE`), as the last
+   * thing at the boundary.
+   */
+  giveUp(): void {
+    this.#stacks.recorder.fixedUp = true;
+  }
+
   #deliver(kind: number, args: readonly number[]): number {
     return this.#stacks.recorder.deliver(kind, args);
   }

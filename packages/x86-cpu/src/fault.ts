@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What software installs for events, and what an access that faulted reports.
 
+import { formatAddress } from './address.ts';
+
 /** How software answered a fault: 0 try again, 1 the exception table has a fixup. Anything else does not return. */
 export const Outcome = { retry: 0, fixup: 1 } as const;
 
@@ -57,7 +59,7 @@ export class EndlessRetry extends Error {
   constructor(fault: Fault) {
     const { vector, errorCode, address } = fault;
     super(
-      `an access to 0x${address.toString(16)} was refused ${RETRIES_MAX} times (vector ${vector}, error code 0x${errorCode.toString(16)}) by a handler that changes nothing`,
+      `an access to ${formatAddress(address)} was refused ${RETRIES_MAX} times (vector ${vector}, error code 0x${errorCode.toString(16)}) by a handler that changes nothing`,
     );
     this.fault = { ...fault };
   }

@@ -12,6 +12,7 @@ import {
   serveNbd,
 } from '@pkslab/pmem/node';
 import { bootStack, type Stack, StraysBeside } from '@pkslab/selftests';
+import { EndlessRetry } from '@pkslab/x86-cpu';
 import { configNote, configOf, configOption } from '../config-option.ts';
 import { ending } from '../ending.ts';
 import {
@@ -67,7 +68,7 @@ protection key. The first line of stdout is the address; it is on the loopback i
   notes: [
     configNote,
     'Ctrl-C and SIGTERM end it in order: requests that have arrived are answered, everything is flushed, lock and',
-    'socket go. Exit status: 0 after SIGTERM, 130 after Ctrl-C; 1 if stray writes reached the device.',
+    'socket go. Exit status: 0 after SIGTERM, 130 after Ctrl-C; 1 if stray writes reached the device or the machine stopped.',
   ],
   examples: [
     'pkslab pmem serve disk.img',
@@ -118,7 +119,9 @@ async function serveMedia(media: Media, options: Options, io: Io): Promise<numbe
   const exported = new PmemExport({ kernel, device, onFailure: failureReport(io) });
   const server = await serveNbd(exported, {
     ...addressOf(options),
-    ...(strays === null ? {} : { beforeBatch: pacer(strays, options.strays ?? 0) }),
+    ...(strays === null
+      ? {}
+      : { beforeBatch: pacer(strays, options.strays ?? 0, lockupReport(strays, io)) }),
   });
   const end = ending();
   io.stdout(`${server.uri}\n`);
@@ -126,14 +129,16 @@ async function serveMedia(media: Media, options: Options, io: Io): Promise<numbe
   const signal = await end.signal;
   io.stderr(`${signal}: answering what has arrived\n`);
   await server.close();
-  const reached = finish(stack, device, strays, io);
+  const inOrder = !exported.stopped && settle(stack, device, strays);
+  if (!inOrder) io.stderr('the machine had stopped: what was not flushed before is lost\n');
+  const reached = reportStrays(strays, io);
   end.dispose();
   const { connections } = server;
   const { bytesRead, bytesWritten, flushes, errors } = exported.counters;
   io.stdout(
     `served ${connections} connections: ${bytesRead} bytes read, ${bytesWritten} written, ${flushes} flushes, ${errors} errors\n`,
   );
-  if (reached > 0) return 1;
+  if (reached > 0 || !inOrder) return 1;
   return signal === 'SIGINT' ? 130 : 0;
 }
 
@@ -153,15 +158,19 @@ function failureReport(io: Io): (error: unknown) => void {
     const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     if (text !== last) io.stderr(`pkslab pmem serve: a request failed: ${text}\n`);
     last = text;
+    if (error instanceof EndlessRetry) {
+      io.stderr('soft lockup: the machine has stopped; every request fails from here on\n');
+    }
   };
 }
 
 /** Stray writes follow the clock, but never more than a second's worth at a time. */
-function pacer(strays: StraysBeside, rate: number): () => void {
+function pacer(strays: StraysBeside, rate: number, report: () => void): () => void {
   let last = performance.now();
   let credit = 0;
   let before = strays.counts.attempted;
   return () => {
+    report();
     const now = performance.now();
     const { attempted } = strays.counts;
     credit = Math.min(rate, credit + ((now - last) * rate) / 1000) - (attempted - before);
@@ -171,14 +180,37 @@ function pacer(strays: StraysBeside, rate: number): () => void {
   };
 }
 
-/** Everything reaches the image; how many stray writes did, too. */
-function finish(stack: Stack, device: PmemDevice, strays: StraysBeside | null, io: Io): number {
-  strays?.stop();
-  stack.kernel.call(() => device.detach());
+/** Posted revisions let a fault handler say for ever that a refused access may go on: told once. */
+function lockupReport(strays: StraysBeside, io: Io): () => void {
+  let told = false;
+  return () => {
+    if (told || strays.stuck === 0) return;
+    told = true;
+    io.stderr(
+      'soft lockup: a stray write is refused and tried again for ever; given up here, a real CPU would hang\n',
+    );
+  };
+}
+
+/** Everything reaches the image; false where the machine stopped on the way. */
+function settle(stack: Stack, device: PmemDevice, strays: StraysBeside | null): boolean {
+  try {
+    strays?.stop();
+    stack.kernel.call(() => device.detach());
+    return true;
+  } catch (error) {
+    if (!(error instanceof EndlessRetry)) throw error;
+    return false;
+  }
+}
+
+/** How many stray writes reached the device. */
+function reportStrays(strays: StraysBeside | null, io: Io): number {
   if (strays === null) return 0;
   const { attempted, stopped, insideWindow, reached } = strays.counts;
+  const stuck = strays.stuck === 0 ? '' : `, ${strays.stuck} of those stopped by giving up`;
   io.stdout(
-    `stray writes: ${attempted} attempted, ${stopped} stopped, ${insideWindow} inside a window, ${reached} reached\n`,
+    `stray writes: ${attempted} attempted, ${stopped} stopped, ${insideWindow} inside a window, ${reached} reached${stuck}\n`,
   );
   return reached;
 }

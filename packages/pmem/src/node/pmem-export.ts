@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A pmem device as an NBD export: each request is a call of a task, through bio, driver and PKRS.
 
-import { EIO, type Kernel } from '@pkslab/kernel';
+import { EIO, type Kernel, KernelPanic } from '@pkslab/kernel';
+import { EndlessRetry } from '@pkslab/x86-cpu';
 import type { BioOperation } from '../bio.ts';
 import { REQ_FUA } from '../bio.ts';
 import type { NbdExport } from '../nbd/export.ts';
@@ -67,6 +68,7 @@ export class PmemExport implements NbdExport {
     segments: [Segment];
   };
   readonly #submit: () => number;
+  #stopped = false;
 
   constructor({ kernel, device, onFailure = () => {} }: PmemExportOptions) {
     this.name = device.name;
@@ -78,6 +80,14 @@ export class PmemExport implements NbdExport {
     this.#segment = { buffer: NOTHING, offset: 0, length: 0 };
     this.#bio = { operation: 'read', sector: 0, flags: 0, segments: [this.#segment] };
     this.#submit = () => device.submitBio(this.#bio);
+  }
+
+  /**
+   * Whether a call found that the machine can do nothing any more: a panic, or a CPU that spins in a fault (a soft
+   * lockup). Every request is EIO from then on, and the device cannot be detached.
+   */
+  get stopped(): boolean {
+    return this.#stopped;
   }
 
   read(offset: number, into: Uint8Array, at: number, length: number): number {
@@ -146,10 +156,15 @@ export class PmemExport implements NbdExport {
   /** A call of the kernel; whatever ends it early is an I/O error for the client, as for a block device's user. */
   #call(call: () => number): number {
     this.counters.calls++;
+    if (this.#stopped) {
+      this.counters.errors++;
+      return EIO;
+    }
     let error: number;
     try {
       error = -this.#kernel.call(call);
     } catch (failure) {
+      this.#stopped = failure instanceof EndlessRetry || failure instanceof KernelPanic;
       this.#onFailure(failure);
       error = EIO;
     }

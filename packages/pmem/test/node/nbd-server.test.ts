@@ -3,6 +3,8 @@ import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { KernelPanic } from '@pkslab/kernel';
+import { EndlessRetry } from '@pkslab/x86-cpu';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NbdCommand, NbdCommandFlag } from '../../src/nbd/constants.ts';
 import {
@@ -108,6 +110,26 @@ describe('a pmem device over NBD', () => {
     expect(String(failures[0])).toContain('the disk is gone');
     expect((await client.ask({ command: read, length: 512 }))?.error).toBe(0);
     await client.end();
+  });
+});
+
+describe('a machine that has stopped', () => {
+  const fault = { vector: 14, errorCode: 0x23, address: -4096, offset: 0 };
+
+  it.each([
+    ['in a fault that is retried for ever', new EndlessRetry(fault)],
+    ['in a panic', new KernelPanic('Fatal exception in interrupt')],
+  ])('%s is asked for nothing more: every request is EIO', (_how, error) => {
+    let calls = 0;
+    stack.device.submitBio = () => {
+      calls++;
+      throw error;
+    };
+    const it = new PmemExport({ ...stack, onFailure: (failure) => failures.push(failure) });
+    expect(it.stopped).toBe(false);
+    for (let i = 0; i < 3; i++) expect(it.flush()).toBe(5);
+    expect([it.stopped, calls, failures]).toEqual([true, 1, [error]]);
+    expect(it.counters).toMatchObject({ calls: 3, errors: 3 });
   });
 });
 

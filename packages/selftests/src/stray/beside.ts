@@ -67,6 +67,14 @@ export class StraysBeside {
     return sumStrays(this.#ledger.counts);
   }
 
+  /**
+   * Stray writes that were given up, for the kernel retried them for ever (a soft lockup, on a real CPU); they count as
+   * stopped.
+   */
+  get stuck(): number {
+    return this.#source.stuck;
+  }
+
   /** Lets it strike so many times more than it has, from the next request on. */
   allow(strays: number): void {
     this.#source.deck.pace(this.#source.struck < this.#source.target);

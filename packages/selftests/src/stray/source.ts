@@ -21,6 +21,8 @@ import type { StrayLedger } from './ledger.ts';
 const PATIENCE = 50_000;
 /** Boundaries of the victim after which threads that were woken get on. */
 const NUDGE_EVERY = 24;
+/** Refusals of one store after which its handler is not believed any more: it says each time that the store may go on. */
+const STRAY_TRIES_MAX = 16;
 /** Events on top of each other, at most. */
 const DEPTH_MAX = 2;
 const NMI_BITS = 15 * NMI_OFFSET;
@@ -65,6 +67,9 @@ export class StraySource implements EventSource {
   #passed = 0;
   /** Events of ours that are being handled on the host's stack now. */
   #depth = 0;
+  /** At each depth, the store that was tried last, and how often. */
+  readonly #tried: { address: number; cpu: number; tries: number }[] = [];
+  #stuck = 0;
 
   constructor(parts: StraySourceParts) {
     this.#parts = parts;
@@ -78,6 +83,11 @@ export class StraySource implements EventSource {
     return this.#struck;
   }
 
+  /** Stores that were given up, for the fault handler returned to them again and again. */
+  get stuck(): number {
+    return this.#stuck;
+  }
+
   boundary(runner: Runner, kind: number, a: number): void {
     const { machine, tasks } = this.#parts.kernel;
     const cpu = machine.cpu.index;
@@ -89,7 +99,21 @@ export class StraySource implements EventSource {
     if (this.#struck < this.target && this.#suits(runner, inVictim, cpu)) this.#strike(runner);
     if (inVictim && ++this.#passed % NUDGE_EVERY === 0) this.#nudge(runner);
     // Only here is the store certain to be executed next: an event above may have left this stack.
-    if ((kind & KIND_MASK) === Op.store32 && (kind & EXTABLE) !== 0) this.#noteStore(a, cpu);
+    if ((kind & KIND_MASK) !== Op.store32 || (kind & EXTABLE) === 0) return;
+    const tries = this.#triesOf(a, cpu);
+    if (tries === 1) this.#noteStore(a, cpu);
+    if (tries <= STRAY_TRIES_MAX) return;
+    this.#stuck++;
+    this.#tried.length = this.#depth;
+    runner.giveUp();
+  }
+
+  /** A store that was refused and is tried again is the same one: no two that follow each other have one address. */
+  #triesOf(address: number, cpu: number): number {
+    const last = this.#tried[this.#depth];
+    if (last?.address === address && last.cpu === cpu) return ++last.tries;
+    this.#tried[this.#depth] = { address, cpu, tries: 1 };
+    return 1;
   }
 
   #isOpen(kind: number, cpu: number): boolean {
