@@ -5,35 +5,26 @@ import type { RevisionRequest } from '@pkslab/kernel';
 import { isEnd } from './actions.ts';
 import { type Attribution, attribute, type Tried } from './attribute.ts';
 import type { Budget } from './budget.ts';
+import { type CellHistory, historyOf, historyText } from './cell-history.ts';
 import type { Violation } from './checker.ts';
 import { guideOf, openBudget } from './guide.ts';
 import { type Invariant, memoryOf, remember } from './invariant.ts';
 import { type NearestPassing, nearestPassing } from './nearest.ts';
-import { cellName, hex } from './operation-text.ts';
 import { cellsOf, Recorder, type Recording } from './recording.ts';
 import { type SavedTrace, savedTrace } from './saved-trace.ts';
 import type { Scenario } from './scenario.ts';
-import { NO_PROGRESS, type SearchResult } from './search.ts';
+import { DEADLOCK, NO_PROGRESS, type SearchResult } from './search.ts';
 import { System } from './system.ts';
-import { whereText } from './trace.ts';
-
-/** A cell that the violated invariant speaks of, and who changed it last. */
-export interface CellHistory {
-  readonly cell: string;
-  readonly value: string;
-  /** The step of the trace that changed it, counted from 1; null if it is as it was at the start. */
-  readonly step: number | null;
-  /** Task and context of that step, and what it did. */
-  readonly by: string | null;
-  readonly operation: string | null;
-  readonly function: string | null;
-}
+import { type WaitingTask, waitingTasks, waitingText } from './waiting.ts';
 
 /** Why a schedule violates. */
 export interface Explanation {
   /** The invariant's rule. */
   readonly rule: string;
+  /** The cells that the invariant speaks of. */
   readonly cells: readonly CellHistory[];
+  /** Of a deadlock: who waits, and for what. */
+  readonly waiting: readonly WaitingTask[];
   /** Null where no place within reach passes. */
   readonly nearestPassing: NearestPassing | null;
   /** Null where no change that was tried helps. */
@@ -83,6 +74,7 @@ export function explain(
   const check = setup.invariants.find(({ id }) => id === violation.invariant);
   const cells = check === undefined ? [] : histories(system, recorder, check);
   expectViolation(system, violation);
+  const waiting = violation.message === DEADLOCK ? waitingTasks(system, recorder) : [];
   const recording = recorder.finish(violation);
   system.undo.undo(mark, low, high);
   system.checker.violation = null;
@@ -95,6 +87,7 @@ export function explain(
   const explanation = {
     rule: check?.text ?? OWN_RULES[violation.invariant] ?? '',
     cells,
+    waiting,
     nearestPassing: passing,
     ...(memory === null ? attribute(finding, setup.kernel, candidates) : nothing),
   };
@@ -116,32 +109,17 @@ function expectViolation(system: System, { invariant, message }: Violation): voi
 
 function histories(system: System, recorder: Recorder, check: Invariant): CellHistory[] {
   const { cpu, task } = system.checker;
-  return cellsOf(check).map(({ column, index }) => {
-    const at = index({ cpu, task });
-    const step = recorder.lastWriter(column, at);
-    const writer = step === null ? null : (recorder.steps[step] ?? null);
-    return {
-      cell: cellName(column, at),
-      value: hex(column.values[at] as number),
-      step: writer === null || step === null ? null : step + 1,
-      by: writer === null ? null : whereText(writer),
-      operation: writer?.text ?? null,
-      function: writer?.function ?? null,
-    };
-  });
+  return cellsOf(check).map(({ column, index }) =>
+    historyOf(recorder, column, index({ cpu, task })),
+  );
 }
 
 /** The explanation as a paragraph. */
 export function explanationText({ invariant }: { invariant: string }, why: Explanation): string {
-  const { rule, cells, nearestPassing: passing } = why;
+  const { rule, cells, waiting, nearestPassing: passing } = why;
   const lines = [`why: ${invariant} says: ${rule}.`];
-  for (const { cell, value, step, by, operation, function: name } of cells) {
-    const who =
-      step === null
-        ? 'as it was at the start'
-        : `changed last at step ${step} by ${by}: ${operation}${name === null ? '' : ` in ${name}`}`;
-    lines.push(`  ${cell} is ${value}, ${who}.`);
-  }
+  const facts = [...cells.map(historyText), ...waitingText(waiting)];
+  lines.push(...facts.map((line) => `  ${line}`));
   lines.push(`  ${passingText(passing)}`, `  ${attributionText(why)}`);
   return lines.join('\n');
 }

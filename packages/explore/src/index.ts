@@ -11,12 +11,13 @@ export {
   totalEvents,
   type WholeBudget,
 } from './budget.ts';
+export type { CellHistory } from './cell-history.ts';
 export type { Violation } from './checker.ts';
 export { type ChromeTrace, chromeTrace, type TraceEvent } from './chrome-trace.ts';
 export { Coverage, type UndeliveredPair } from './coverage.ts';
 export { ENGINES, type Engine } from './director.ts';
 export { ExhaustiveSearch } from './exhaustive.ts';
-export type { CellHistory, Explanation } from './explanation.ts';
+export type { Explanation } from './explanation.ts';
 export { type Exploration, type ExploreOptions, explore } from './explore.ts';
 export { ExploreError } from './explore-error.ts';
 export type { Guide, GuidePoint } from './guide.ts';
@@ -42,3 +43,4 @@ export { STRATEGIES, type Strategy, type StrategyOptions } from './strategy.ts';
 export type { Suspension } from './suspension.ts';
 export { System } from './system.ts';
 export { endingText, headerText, stepText, traceText } from './trace.ts';
+export type { WaitedCell, WaitingTask } from './waiting.ts';

@@ -8,6 +8,7 @@ import type { Violation } from './checker.ts';
 import type { Invariant, WatchedCell } from './invariant.ts';
 import { END, type Node, PANIC } from './node.ts';
 import { describeOperation, eventText, hex } from './operation-text.ts';
+import { DEADLOCK } from './search.ts';
 import { kernelBacktrace } from './sites.ts';
 import type { System } from './system.ts';
 
@@ -117,7 +118,9 @@ export class Recorder {
   finish(violation: Violation | null): Recording {
     const system = this.#system;
     const cpu = system.checker.cpu;
-    const backtrace = violation === null ? [] : backtraceOf(system, this.#contexts);
+    // Nobody stepped into a deadlock last: its backtrace is that of who waits.
+    const contexts = violation?.message === DEADLOCK ? waitingContexts(system) : this.#contexts;
+    const backtrace = violation === null ? [] : backtraceOf(system, contexts);
     const steps = [...this.steps];
     const dmesg = violation === null ? [] : reportOf(system, cpu);
     const { length: cpus } = system.machine.cpus;
@@ -178,8 +181,18 @@ function labelOf({ label, column }: WatchedCell): string {
   return label ?? column.field.name;
 }
 
-function contextOf({ routine }: Node): string {
+/** What a node's code is: the task's name, or the kind of entry. */
+export function contextOf({ routine }: Node): string {
   return routine.key.split(':')[0] as string;
+}
+
+/** The contexts of the first who stands still in a deadlock: one that holds a CPU, where there is one. */
+function waitingContexts(system: System): readonly Node[] {
+  const { machine, stuck } = system;
+  const tasks = Array.from({ length: machine.tasks }, (_, task) => task);
+  const off = tasks.find((task) => task >= machine.cpus.length && system.isAlive(task));
+  if (stuck[0] !== undefined) return system.contextsOf(stuck[0]);
+  return off === undefined ? [] : system.contextsOn(off);
 }
 
 /** The functions of every context on a stack, as Linux marks them. */

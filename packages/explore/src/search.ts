@@ -33,6 +33,9 @@ export interface SearchResult {
 /** Message of the I15 that a search finds: a schedule that goes in a circle. */
 export const NO_PROGRESS = 'no progress: the same steps for ever';
 
+/** Message of the I16 that a search finds at the end of a schedule. */
+export const DEADLOCK = 'deadlock: no task can run, and some have not ended';
+
 /** Events in a schedule that a budget counts. */
 export function eventsIn(schedule: readonly Action[]): number {
   return schedule.filter(({ event }) => event !== null && event !== 'ipi').length;

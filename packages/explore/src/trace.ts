@@ -43,7 +43,7 @@ export function endingText({ violation, backtrace, dmesg }: Recording): string[]
 }
 
 /** The task, and what runs on its stack where that is not its own code. */
-export function whereText({ task, context }: TraceStep): string {
+export function whereText({ task, context }: Pick<TraceStep, 'task' | 'context'>): string {
   return context === task ? task : `${task} ${context}`;
 }
 

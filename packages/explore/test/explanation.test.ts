@@ -97,3 +97,107 @@ describe('the explanation of a violation', () => {
     expect(explore(interrupted())).toEqual(found);
   });
 });
+
+describe('the explanation of a deadlock', () => {
+  /** Two tasks take two locks, the second one in the other order. */
+  const crossed = (sameOrder: boolean) =>
+    protocol({
+      cpus: 2,
+      code(kernel) {
+        const [x, y] = [cell(kernel, 'x'), cell(kernel, 'y')];
+        const both = (one: typeof x, other: typeof x, me: number) =>
+          function takeBoth(): void {
+            one.lock(0, me);
+            other.lock(0, me);
+            other.set(0, 0);
+            one.set(0, 0);
+          };
+        const second = sameOrder ? both(x, y, 2) : both(y, x, 2);
+        return { tasks: [[both(x, y, 1)], [second]] };
+      },
+    });
+
+  it('names each task that waits, its operation and function, the cell, and who wrote that last', () => {
+    const { explanation, recording, trace } = explore(crossed(false));
+    expect(explanation?.waiting).toEqual([
+      {
+        task: 'A',
+        context: 'A',
+        cpu: 0,
+        at: 'lock test.y',
+        functions: ['take_both'],
+        cells: [
+          {
+            cell: 'test.y[0]',
+            wanted: '0',
+            value: '2',
+            step: 2,
+            by: 'B',
+            operation: 'lock test.y[0], 2',
+            function: 'take_both',
+          },
+        ],
+      },
+      expect.objectContaining({ task: 'B', cpu: 1, at: 'lock test.x' }),
+    ]);
+    expect(recording?.steps[1]).toMatchObject({ task: 'B', text: 'lock test.y[0], 2' });
+    expect(recording?.backtrace).toEqual(['take_both']);
+    expect(trace).toContain(
+      [
+        '  A on CPU 0 stands at lock test.y in take_both: it goes on once test.y[0] is 0.',
+        '    test.y[0] is 2, changed last at step 2 by B: lock test.y[0], 2 in take_both.',
+        '  B on CPU 1 stands at lock test.x in take_both: it goes on once test.x[0] is 0.',
+        '    test.x[0] is 1, changed last at step 1 by A: lock test.x[0], 1 in take_both.',
+      ].join('\n'),
+    );
+    expect(explore(crossed(true)).verdict).toBe('holds');
+  });
+
+  it('names who sleeps, in the function that went to sleep, and who has no CPU', () => {
+    const scenario = protocol({
+      code(kernel) {
+        const [x, y] = [cell(kernel, 'x'), cell(kernel, 'y')];
+        const sleeper = (): void => kernel.sched.sleepUntil(x, 0, 1);
+        const waiter = (): void => y.wait(0, 1);
+        const late = (): void => y.set(0, 1);
+        return { tasks: [[sleeper], [waiter], [late]] };
+      },
+    });
+    const { explanation, recording, trace } = explore(scenario);
+    expect(explanation?.waiting).toMatchObject([
+      { task: 'B', cpu: 0, at: 'wait test.y', cells: [{ cell: 'test.y[0]', wanted: '1' }] },
+      {
+        task: 'A',
+        cpu: null,
+        at: 'sleep',
+        cells: [{ cell: 'test.x[0]', wanted: '1', step: null }],
+      },
+      { task: 'C', cpu: null, at: null, cells: [] },
+    ]);
+    expect(recording?.backtrace).toEqual(['waiter']);
+    expect(trace).toContain('  A sleeps in sleeper: it goes on once test.x[0] is 1.\n');
+    expect(trace).toContain('  C could run, and no CPU takes it.\n');
+  });
+
+  it('is one too where a handler above an idle task waits for ever, and names it', () => {
+    const handled = (waits: boolean) =>
+      protocol({
+        budget: { irq: 1 },
+        code(kernel) {
+          const x = cell(kernel, 'x');
+          kernel.entry.requestIrq(0x20, () => (waits ? x.wait(0, 1) : x.set(0, 1)));
+          return { tasks: [] };
+        },
+      });
+    const { invariant, explanation } = explore(handled(true));
+    expect(invariant).toBe('I16');
+    expect(explanation?.waiting).toMatchObject([
+      { task: 'swapper/0', context: 'irq', at: 'wait test.x' },
+    ]);
+    expect(explore(handled(false)).verdict).toBe('holds');
+  });
+
+  it('says nothing of waiting where it is none', () => {
+    expect(explore(interrupted()).explanation?.waiting).toEqual([]);
+  });
+});
