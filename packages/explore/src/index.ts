@@ -19,7 +19,7 @@ export { ENGINES, type Engine } from './director.ts';
 export { ExhaustiveSearch } from './exhaustive.ts';
 export type { Explanation } from './explanation.ts';
 export { type Exploration, type ExploreOptions, explore } from './explore.ts';
-export { ExploreError } from './explore-error.ts';
+export { EndlessCall, ExploreError } from './explore-error.ts';
 export type { Guide, GuidePoint } from './guide.ts';
 export {
   type FrameKind,

@@ -2,7 +2,7 @@
 // What is known of a routine: a trie of the points between its operations.
 
 import { Mark, type TaskCode } from '@pkslab/kernel';
-import { KIND_MASK, Op, operationKindName } from '@pkslab/x86-cpu';
+import { KIND_MASK, Op } from '@pkslab/x86-cpu';
 import type { FrameKind } from './invariant.ts';
 
 /** A task that the code before a node created. */
@@ -25,6 +25,8 @@ export interface Node extends Operation {
   readonly id: number;
   readonly routine: Routine;
   readonly parent: Node | null;
+  /** Operations before it. */
+  readonly depth: number;
   /** Result of the parent's operation that led here, and its high half. */
   readonly result: number;
   readonly high: number;
@@ -58,11 +60,6 @@ export interface Routine {
   readonly frame: FrameKind;
   readonly run: () => number;
   root: Node | null;
-}
-
-/** An operation in words, for reports. */
-export function operationText(kind: number, a: number, b: number, c: number): string {
-  return `${operationKindName(kind, c)}(${a}, ${b}, ${c})`;
 }
 
 /** Whether a node's operation is this one. */
@@ -102,6 +99,7 @@ export function newNode(id: number, routine: Routine, step: Step = START): Node 
     id,
     routine,
     parent,
+    depth: parent === null ? 0 : parent.depth + 1,
     result,
     high,
     brought,

@@ -2,20 +2,19 @@
 // Memoised replay: a routine of the kernel is run from its start, fed with recorded results, up to its first
 // new operation; what was learnt is a trie, and a suspended context is one node of it.
 
-import { hostFrames, type Kernel, KernelPanic, type PrintkRing } from '@pkslab/kernel';
-import { KIND_MASK, type Machine, Op, type OperationHook } from '@pkslab/x86-cpu';
-import type { FrameKind } from './invariant.ts';
 import {
-  END,
-  isOperation,
-  isResult,
-  type Node,
-  newNode,
-  operationText,
-  PANIC,
-  type Routine,
-} from './node.ts';
-import { Sites } from './sites.ts';
+  hostFrames,
+  type Kernel,
+  KernelPanic,
+  type PrintkRing,
+  type SymbolNames,
+} from '@pkslab/kernel';
+import { KIND_MASK, type Machine, Op, type OperationHook } from '@pkslab/x86-cpu';
+import { EndlessCall, OPERATIONS_MAX } from './explore-error.ts';
+import type { FrameKind } from './invariant.ts';
+import { END, isOperation, isResult, type Node, newNode, PANIC, type Routine } from './node.ts';
+import { operationName } from './operation-text.ts';
+import { kernelBacktrace, Sites } from './sites.ts';
 
 /** Thrown through a routine's frames at its first new operation. */
 class Found {
@@ -26,6 +25,9 @@ const FOUND = new Found();
 
 /** Frames among which the kernel's innermost function is: those above it are the machine's. */
 const SITE_FRAMES = 16;
+
+/** Operations in a loop that is looked for in a call without an end. */
+const LOOP_MAX = 64;
 
 /** Operations that never wait and whose result is 0: discovery goes on past them in one run. */
 const WITHOUT_RESULT: ReadonlySet<number> = new Set([
@@ -51,6 +53,7 @@ export class Tries implements OperationHook {
   runs = 0;
   readonly #machine: Machine;
   readonly #printk: PrintkRing;
+  readonly #symbols: SymbolNames;
   #path: Node[] = [];
   #at = 0;
   #stack: readonly string[] = [];
@@ -61,6 +64,7 @@ export class Tries implements OperationHook {
   constructor(kernel: Kernel) {
     this.#machine = kernel.machine;
     this.#printk = kernel.printk;
+    this.#symbols = kernel.symbols;
     this.sites = new Sites(kernel.machine, kernel.symbols);
     // The code of a task is no cell. It belongs to the history that created the task, not to the slot.
     kernel.tasks.onCreate = (task, code) => {
@@ -143,6 +147,7 @@ export class Tries implements OperationHook {
     const same = node.children?.get(result);
     const found = same?.find((child) => isResult(child, result, high, brought));
     if (found !== undefined) return found;
+    if (node.depth === OPERATIONS_MAX) throw this.#endless(node);
     const child = newNode(this.nodes.length, node.routine, { node, result, high, brought });
     this.nodes.push(child);
     if (first === null) node.firstChild = child;
@@ -182,9 +187,9 @@ export class Tries implements OperationHook {
 
   #finish(kind: number, returned: number, panic: string): void {
     const last = this.#path[this.#at] as Node;
-    if (this.#at < this.#path.length - 1) throw this.#notDeterministic('the routine ended');
-    if (last.known && (last.kind !== kind || last.returned !== returned)) {
-      throw this.#notDeterministic(`ended with ${last.returned}, now ${returned}`);
+    const isKnown = this.#at < this.#path.length - 1 || last.known;
+    if (isKnown && (last.kind !== kind || last.returned !== returned)) {
+      throw this.#notDeterministic(last, this.#text({ ...last, kind, returned }));
     }
     last.kind = kind;
     last.returned = returned;
@@ -229,13 +234,48 @@ export class Tries implements OperationHook {
 
   /** A routine that is run again must do what it did. */
   #compare(node: Node, kind: number, a: number, b: number, c: number, d: number): void {
-    if (isOperation(node, { kind, a, b, c, d })) return;
-    const was = operationText(node.kind, node.a, node.b, node.c);
-    throw this.#notDeterministic(`recorded ${was}, now ${operationText(kind, a, b, c)}`);
+    const now = { kind, a, b, c, d };
+    if (!isOperation(node, now))
+      throw this.#notDeterministic(node, this.#text({ ...node, ...now }));
   }
 
-  #notDeterministic(what: string): Error {
-    const key = this.#path[0]?.routine.key ?? '';
-    return new Error(`not deterministic at operation ${this.#at} of ${key}: ${what}`);
+  #notDeterministic(recorded: Node, now: string): Error {
+    const { key } = recorded.routine;
+    return new Error(
+      `not deterministic at operation ${this.#at} of ${key}: recorded ${this.#text(recorded)}, now ${now}`,
+    );
   }
+
+  /** What the code does at a node, in words. */
+  #text(node: Node): string {
+    const { kind, b, c, returned } = node;
+    if (kind === END) return returned === 0 ? 'the end' : `the end with ${returned}`;
+    return kind === PANIC ? 'a panic' : `${operationName(this.#machine, node)} (${b}, ${c})`;
+  }
+
+  /** A call that is too long: who, where, and what it does over and over. */
+  #endless(node: Node): EndlessCall {
+    const [name] = kernelBacktrace(this.stackAt(node), this.#symbols);
+    const loop = repeated(node).map((one) => operationName(this.#machine, one));
+    const who = node.routine.key.split(':')[0];
+    return new EndlessCall(
+      `${who} performs more than ${OPERATIONS_MAX} operations in one call${name === undefined ? '' : `, in ${name}`}; ${loop.join(', ')} repeats: a loop that waits has to say for what (retry, wait or lock), and one that works has to be shorter`,
+    );
+  }
+}
+
+/** The operations that the code before a node ends with over and over; where it does not, the last one. */
+function repeated(node: Node): Node[] {
+  const last: Node[] = [];
+  for (let at: Node | null = node; at !== null && last.length < 3 * LOOP_MAX; at = at.parent) {
+    last.push(at);
+  }
+  const isSame = (one: Node, other: Node | undefined): boolean =>
+    one.kind === other?.kind && one.a === other.a && one.b === other.b;
+  for (let length = 1; length <= LOOP_MAX; length++) {
+    if (last.slice(0, 2 * length).every((one, i) => isSame(one, last[i + length]))) {
+      return last.slice(0, length).reverse();
+    }
+  }
+  return [node];
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ExploreError, explore, type Scenario } from '../src/index.ts';
+import { EndlessCall, ExploreError, explore, type Scenario } from '../src/index.ts';
 import { cell, endsWith, lostUpdate, protocol } from './support.ts';
 
 describe('explore()', () => {
@@ -105,6 +105,60 @@ describe('explore()', () => {
       },
     });
     expect(() => explore(scenario)).toThrow(/^not deterministic at operation 0 of A/);
+  });
+});
+
+describe('a call without an end', () => {
+  const spinning = (says: boolean) =>
+    protocol({
+      cpus: 2,
+      code(kernel) {
+        const [x, y] = [cell(kernel, 'x'), cell(kernel, 'y')];
+        function spin(): void {
+          for (let seen = x.get(0); seen === 0; seen = x.get(0)) {
+            y.add(0, 1);
+            if (says) x.retry(0, seen);
+          }
+        }
+        return { tasks: [[spin], [() => x.set(0, 1)]] };
+      },
+    });
+
+  it('ends the search: with the task, its function, and what it repeats', () => {
+    expect(() => explore(spinning(false))).toThrow(
+      /^A performs more than 5000 operations in one call, in spin; (get test.x, add test.y|add test.y, get test.x) repeats: a loop that waits has to say for what \(retry,/,
+    );
+    expect(() => explore(spinning(false))).toThrow(EndlessCall);
+    expect(explore(spinning(true)).verdict).toBe('holds');
+  });
+
+  it('ends it too where all its operations are learnt in one run of the code, and in a handler', () => {
+    const scenario = protocol({
+      budget: { irq: 1 },
+      code(kernel) {
+        const x = cell(kernel, 'x');
+        kernel.entry.requestIrq(0x20, () => {
+          for (;;) x.set(0, 1);
+        });
+        return { tasks: [[() => x.add(0, 1)]] };
+      },
+    });
+    expect(() => explore(scenario)).toThrow(/^irq performs more than 5000 .*; set test.x repeats/);
+  });
+
+  it('is the first one that is too long: not one that ends as soon as it may', () => {
+    const counting = (times: number) =>
+      protocol({
+        code(kernel) {
+          const x = cell(kernel, 'x');
+          const body = (): void => {
+            for (let i = 0; i < times; i++) x.set(0, i);
+          };
+          return { tasks: [[body]] };
+        },
+      });
+    expect(explore(counting(4999)).verdict).toBe('holds');
+    expect(() => explore(counting(5001))).toThrow(EndlessCall);
   });
 });
 
