@@ -14,6 +14,7 @@ import { EndlessCall, OPERATIONS_MAX } from './explore-error.ts';
 import type { FrameKind } from './invariant.ts';
 import { END, isOperation, isResult, type Node, newNode, PANIC, type Routine } from './node.ts';
 import { operationName } from './operation-text.ts';
+import { Random } from './random.ts';
 import { kernelBacktrace, Sites } from './sites.ts';
 
 /** Thrown through a routine's frames at its first new operation. */
@@ -28,6 +29,9 @@ const SITE_FRAMES = 16;
 
 /** Operations in a loop that is looked for in a call without an end. */
 const LOOP_MAX = 64;
+
+/** Of the order in which paths are run again. */
+const VERIFY_SEED = 1;
 
 /** Operations that never wait and whose result is 0: discovery goes on past them in one run. */
 const WITHOUT_RESULT: ReadonlySet<number> = new Set([
@@ -127,15 +131,19 @@ export class Tries implements OperationHook {
   }
 
   /**
-   * Runs every path again, on the first CPU and on the last, and compares: code that something outside the
-   * machine has changed since it was learnt is found, and code that asks for its CPU past the machine.
+   * Runs every path again, in several orders, on the first CPU and on the last, and compares: code that something
+   * outside the machine has changed since it was learnt is found, code that asks for its CPU past the machine, and
+   * code that keeps something from one call to the next, which then comes from another path than it did.
    */
   verify(): void {
     const { cpu, cpus } = this.#machine;
+    const paths = this.nodes.filter((node) => node.known && node.firstChild === null);
+    const random = new Random(VERIFY_SEED);
     for (const other of new Set([cpus[0], cpus[cpus.length - 1]])) {
       if (other !== undefined) this.#machine.cpu = other;
-      for (const node of [...this.nodes]) {
-        if (node.known && node.firstChild === null) this.#run(node);
+      const shuffled = random.shuffled(paths.length).map((i) => paths[i] as Node);
+      for (const order of [paths, paths.toReversed(), shuffled]) {
+        for (const node of order) this.#run(node);
       }
     }
     this.#machine.cpu = cpu;
@@ -242,7 +250,7 @@ export class Tries implements OperationHook {
   #notDeterministic(recorded: Node, now: string): Error {
     const { key } = recorded.routine;
     return new Error(
-      `not deterministic at operation ${this.#at} of ${key}: recorded ${this.#text(recorded)}, now ${now}`,
+      `not deterministic at operation ${this.#at} of ${key}: recorded ${this.#text(recorded)}, now ${now}; what outlives a call belongs in cells`,
     );
   }
 

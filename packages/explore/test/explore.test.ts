@@ -108,6 +108,40 @@ describe('explore()', () => {
   });
 });
 
+describe('code that keeps something from one call to the next', () => {
+  const keeping = (inCells: boolean) =>
+    protocol({
+      cpus: 2,
+      code(kernel) {
+        const [x, y, kept] = [cell(kernel, 'x'), cell(kernel, 'y'), cell(kernel, 'kept')];
+        let local = 0;
+        const first = (): void => {
+          const seen = x.get(0);
+          if (inCells) kept.set(0, seen);
+          else local = seen;
+        };
+        const second = (): void => {
+          if ((inCells ? kept.get(0) : local) === 1) y.set(0, 1);
+        };
+        const other = (): void => {
+          x.set(0, 1);
+          x.set(0, 0);
+        };
+        return { tasks: [[first, second], [other]], invariants: [endsWith(y, 0)] };
+      },
+    });
+
+  it('is reported, with the operation: the call is not the same whenever it begins', () => {
+    expect(() => explore(keeping(false))).toThrow(
+      /^not deterministic at operation 0 of A:1:\d+: recorded the end, now set test.y \(0, 1\); what outlives a call belongs in cells$/,
+    );
+  });
+
+  it('is explored where it keeps it in a cell', () => {
+    expect(explore(keeping(true))).toMatchObject({ verdict: 'violated', message: 'ends as 1' });
+  });
+});
+
 describe('a call without an end', () => {
   const spinning = (says: boolean) =>
     protocol({

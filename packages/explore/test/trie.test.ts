@@ -103,7 +103,7 @@ describe('Tries', () => {
     });
     const second = follow(tries, root, 0);
     expect(() => follow(tries, second, 0)).toThrow(
-      /^not deterministic at operation 1 of routine: recorded get test.x \(0, 0\), now get test.x \(1, 0\)$/,
+      /^not deterministic at operation 1 of routine: recorded get test.x \(0, 0\), now get test.x \(1, 0\); /,
     );
   });
 
@@ -129,6 +129,31 @@ describe('Tries', () => {
     expect(() => tries.verify()).not.toThrow();
     outside = 2;
     expect(() => tries.verify()).toThrow('not deterministic at operation 1 of routine');
+  });
+
+  it('find, when they verify, what one routine leaves behind for another, in whatever order they were learnt', () => {
+    const kernel = smallKernel();
+    const x = cell(kernel, 'x', 8);
+    const orders = ['01c', '0c1', 'c01', '1c0', '10c', 'c10'];
+    for (const order of orders) {
+      const tries = new Tries(kernel);
+      let kept = 0;
+      const keeper = tries.routine('keeper', 'task', () => {
+        kept = x.get(0);
+        return 0;
+      });
+      const user = tries.routine('user', 'task', () => {
+        if (kept === 1) x.set(1, 1);
+        return 0;
+      });
+      for (const step of order) {
+        if (step === 'c') tries.root(user);
+        else follow(tries, tries.root(keeper), Number(step));
+      }
+      expect(() => tries.verify(), order).toThrow(
+        /^not deterministic at operation 0 of user: recorded (the end, now set test.x|set test.x .*, now the end)/,
+      );
+    }
   });
 
   it('find, when they verify, an end that returns something else', () => {
