@@ -6,7 +6,7 @@ import type { Action } from './actions.ts';
 import type { Invariant } from './invariant.ts';
 import type { Node } from './node.ts';
 import { Owners } from './owners.ts';
-import { isThisCpu, onlyReads, reachOf } from './reach.ts';
+import { isThisCpu, onlyReads, reachOf, retriedCells } from './reach.ts';
 import type { System } from './system.ts';
 import { scheduledColumns, Waiters } from './waiters.ts';
 
@@ -106,7 +106,7 @@ export class AmpleSets {
     const reach = reachOf(op);
     if (reach === 'cell') this.#noteCell(node, op, cpu, task);
     else if (reach === 'memory') this.owners.noteMemory(cpu, task, !onlyReads(op));
-    else if (reach === 'machine') this.#noteMachine(op, node);
+    else if (reach === 'machine') this.#noteMachine(op, node, cpu, task);
   }
 
   #noteCell(node: Node, op: number, cpu: number, task: number): void {
@@ -127,7 +127,17 @@ export class AmpleSets {
     if (makes && this.#waiters.noteMade()) this.owners.broken = true;
   }
 
-  #noteMachine(op: number, node: Node): void {
+  #noteMachine(op: number, node: Node, cpu: number, task: number): void {
+    // It waits as long as nobody changes what it read: it is never private, and what it read is not either.
+    for (const { column, index } of retriedCells(
+      this.#machine,
+      node.kind,
+      node.a,
+      node.b,
+      node.c,
+    )) {
+      this.owners.note(column, index, cpu, task, false);
+    }
     if (op === Op.sendIpi) {
       const { enabled } = this.#system;
       const { ipis, nmiIpis } = enabled;

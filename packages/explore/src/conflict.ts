@@ -5,7 +5,7 @@ import type { Kernel } from '@pkslab/kernel';
 import { type Column, KIND_MASK, type Machine, Op } from '@pkslab/x86-cpu';
 import type { Invariant } from './invariant.ts';
 import type { Node, Routine } from './node.ts';
-import { isThisCpu, onlyReads, reachOf } from './reach.ts';
+import { isThisCpu, onlyReads, reachOf, retriedCells } from './reach.ts';
 import type { Tries } from './trie.ts';
 import { scheduledColumns } from './waiters.ts';
 
@@ -53,13 +53,22 @@ export class Conflicts {
     for (; this.#learnt < this.#tries.nodes.length; this.#learnt++) {
       const node = this.#tries.nodes[this.#learnt] as Node;
       const op = node.kind & KIND_MASK;
-      if (node.kind < 0 || reachOf(op) !== 'cell') continue;
+      if (node.kind < 0) continue;
       const isTask = node.routine.frame === 'task';
+      this.#noteRetry(node, isTask ? node.routine : ANYONE);
+      if (reachOf(op) !== 'cell') continue;
       const cells = onlyReads(op) ? this.#readers : this.#writers;
       this.#note(cells, this.#cellOf(node, op), isTask ? node.routine : ANYONE);
     }
     this.#answers.fill(0);
     return this.#changes > before;
+  }
+
+  /** A retry reads the cells that it waits for. */
+  #noteRetry({ kind, a, b, c }: Node, who: Routine | null): void {
+    for (const { column, index } of retriedCells(this.#machine, kind, a, b, c)) {
+      this.#note(this.#readers, cellKey(column, index), who);
+    }
   }
 
   #note(cells: Map<string, Routine | null>, cell: string, who: Routine | null): void {
@@ -93,6 +102,11 @@ export class Conflicts {
 
   #cellOf({ a, b }: Node, op: number): string {
     const column = this.#machine.columns[a] as Column;
-    return `${a} ${isThisCpu(op) || column.field.per === 'cpu' ? THIS : b}`;
+    return cellKey(column, isThisCpu(op) ? THIS : b);
   }
+}
+
+/** A cell of a per-CPU column is that of whatever CPU executes. */
+function cellKey(column: Column, index: number): string {
+  return `${column.id} ${column.field.per === 'cpu' ? THIS : index}`;
 }

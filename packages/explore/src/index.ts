@@ -43,4 +43,4 @@ export { STRATEGIES, type Strategy, type StrategyOptions } from './strategy.ts';
 export type { Suspension } from './suspension.ts';
 export { System } from './system.ts';
 export { endingText, headerText, stepText, traceText } from './trace.ts';
-export type { WaitedCell, WaitingTask } from './waiting.ts';
+export type { WaitingTask, WantedCell } from './waiting.ts';

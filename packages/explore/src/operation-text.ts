@@ -14,6 +14,7 @@ import {
   VECTOR_GP,
   VECTOR_PF,
   VECTOR_SS,
+  waitedCells,
 } from '@pkslab/x86-cpu';
 import type { Action } from './actions.ts';
 import type { Node } from './node.ts';
@@ -45,6 +46,12 @@ export function describeOperation(kernel: Kernel, node: Node, value: number): st
   const op = node.kind & KIND_MASK;
   const name = operationKindName(node.kind, node.c);
   if (isCellOperation(op)) return cellText(machine, node, op, value);
+  if (op === Op.retryAny) {
+    const cells = waitedCells(machine.columns, op, node.a, 0, 0).map(
+      ({ column, index, value: seen }) => `${cellName(column, index)}, ${hex(seen)}`,
+    );
+    return `${name} ${cells.join(' or ')}`;
+  }
   if (value === FAULTED && reachOf(op) === 'cpu') return `${name}: ${faultText(machine)}`;
   if (op === Op.wrmsr) return `wrmsr 0x${node.a.toString(16)} := ${hex(node.c)}`;
   if (op === Op.rdmsr) return `rdmsr 0x${node.a.toString(16)} -> ${hex(value)}`;
@@ -74,6 +81,10 @@ export function operationName(
   const op = kind & KIND_MASK;
   const name = operationKindName(kind, c);
   if (isCellOperation(op)) return `${name} ${(machine.columns[a] as Column).field.name}`;
+  if (op === Op.retryAny) {
+    const cells = waitedCells(machine.columns, kind, a, 0, 0);
+    return `${name} ${cells.map(({ column }) => column.field.name).join(', ')}`;
+  }
   return op === Op.wrmsr || op === Op.rdmsr ? `${name} 0x${a.toString(16)}` : name;
 }
 

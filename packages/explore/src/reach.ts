@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // How far an operation reaches: what reductions need to know of it before it is executed.
 
-import { KIND_MASK, Op, WIDE } from '@pkslab/x86-cpu';
+import { KIND_MASK, type Machine, Op, type WaitedCell, WIDE, waitedCells } from '@pkslab/x86-cpu';
 
 /** What an operation touches beside the context that performs it. */
 export type Reach =
@@ -33,6 +33,20 @@ function classify(op: number): Reach {
 export function reachOf(op: number): Reach {
   return REACHES[op] ?? 'machine';
 }
+
+/** The cells that a retry reads again and again until one has changed; none of any other operation. */
+export function retriedCells(
+  { columns }: Machine,
+  kind: number,
+  a: number,
+  b: number,
+  c: number,
+): readonly WaitedCell[] {
+  const op = kind & KIND_MASK;
+  return op === Op.retry || op === Op.retryAny ? waitedCells(columns, op, a, b, c) : NO_CELLS;
+}
+
+const NO_CELLS: readonly WaitedCell[] = [];
 
 /** Whether an operation on a cell or on memory only reads. */
 export function onlyReads(op: number): boolean {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Who waits in a deadlock, for what, and who wrote that last.
 
-import { type Column, KIND_MASK, Op } from '@pkslab/x86-cpu';
+import { type Column, waitedCells } from '@pkslab/x86-cpu';
 import { type CellHistory, historyOf, historyText } from './cell-history.ts';
-import type { Node } from './node.ts';
 import { hex, operationName } from './operation-text.ts';
 import { contextOf, type Recorder } from './recording.ts';
 import { kernelBacktrace } from './sites.ts';
@@ -11,7 +10,7 @@ import type { System } from './system.ts';
 import { whereText } from './trace.ts';
 
 /** A cell that somebody waits for. */
-export interface WaitedCell extends CellHistory {
+export interface WantedCell extends CellHistory {
   /** What it must hold for the task to go on: `1`, or `other than 1`. */
   readonly wanted: string;
 }
@@ -28,7 +27,7 @@ export interface WaitingTask {
   /** The kernel's functions there, innermost first. */
   readonly functions: readonly string[];
   /** What it waits for: that any one of these cells holds what is wanted. */
-  readonly cells: readonly WaitedCell[];
+  readonly cells: readonly WantedCell[];
 }
 
 /** Functions that every task which sleeps is in. */
@@ -48,14 +47,15 @@ export function waitingTasks(system: System, recorder: Recorder): WaitingTask[] 
 }
 
 function onCpu(system: System, recorder: Recorder, cpu: number): WaitingTask {
+  const { machine } = system;
   const node = system.nodeOf(cpu);
-  const cell = waitedCell(system, recorder, node, wantedBy(node));
-  return {
-    ...whoIs(system, system.taskOf(cpu)),
-    cpu,
-    at: operationName(system.machine, node),
-    cells: [cell],
-  };
+  const cells = waitedCells(machine.columns, node.kind, node.a, node.b, node.c).map(
+    ({ column, index, value, equal }) => {
+      const wanted = equal ? hex(value) : `other than ${hex(value)}`;
+      return { ...historyOf(recorder, column, index), wanted };
+    },
+  );
+  return { ...whoIs(system, system.taskOf(cpu)), cpu, at: operationName(machine, node), cells };
 }
 
 function offCpu(system: System, recorder: Recorder, task: number): WaitingTask {
@@ -63,9 +63,10 @@ function offCpu(system: System, recorder: Recorder, task: number): WaitingTask {
   const who = { ...whoIs(system, task), cpu: null };
   if (tasks.isReady(task)) return { ...who, at: null, cells: [] };
   const { waitColumn, waitIndex, waitValue } = tasks;
-  const place = { a: waitColumn.values[task] as number, b: waitIndex.values[task] as number };
-  const cell = waitedCell(system, recorder, place, hex(waitValue.values[task] as number));
-  return { ...who, at: 'sleep', cells: [cell] };
+  const column = system.machine.columns[waitColumn.values[task] as number] as Column;
+  const history = historyOf(recorder, column, waitIndex.values[task] as number);
+  const wanted = hex(waitValue.values[task] as number);
+  return { ...who, at: 'sleep', cells: [{ ...history, wanted }] };
 }
 
 function whoIs(system: System, task: number): Pick<WaitingTask, 'task' | 'context' | 'functions'> {
@@ -75,23 +76,6 @@ function whoIs(system: System, task: number): Pick<WaitingTask, 'task' | 'contex
   if (node === undefined) return { task: name, context: name, functions: [] };
   const functions = kernelBacktrace(tries.stackAt(node), kernel.symbols);
   return { task: name, context: contextOf(node), functions };
-}
-
-function waitedCell(
-  system: System,
-  recorder: Recorder,
-  { a, b }: Pick<Node, 'a' | 'b'>,
-  wanted: string,
-): WaitedCell {
-  const column = system.machine.columns[a] as Column;
-  return { ...historyOf(recorder, column, b), wanted };
-}
-
-/** What the cell of an operation must hold for it to go on. */
-function wantedBy({ kind, c }: Node): string {
-  const op = kind & KIND_MASK;
-  if (op === Op.lock) return '0';
-  return op === Op.retry ? `other than ${hex(c)}` : hex(c);
 }
 
 /** A line for each who waits, and below it one for each cell that it waits for. */

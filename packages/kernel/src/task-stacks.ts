@@ -2,7 +2,7 @@
 // Tasks have one stack between them, the host's. A task that gives up its CPU is unwound to its task boundary and
 // continued later: its code runs again, fed with the recorded results of its operations, up to where it stopped.
 
-import { type Column, deliverableEvent, KIND_MASK, type Machine } from '@pkslab/x86-cpu';
+import { deliverableEvent, KIND_MASK, type Machine, waitedCells } from '@pkslab/x86-cpu';
 import type { CpuStates } from './cpu-state.ts';
 import { Deadlock, TaskKilled } from './kernel-error.ts';
 import { type RecordedCpus, Recorder } from './recorder.ts';
@@ -103,9 +103,11 @@ export class TaskStacks {
       if (this.#takePending() || this.runOthers() || this.#takePending()) continue;
       // A CPU further down the host's stack may hold what is waited for, or have an IPI to answer: let it go on.
       if (this.active.length > 1 || this.isPending(0)) throw new Pause('blocked');
-      const column = machine.columns[a] as Column;
+      const names = waitedCells(machine.columns, kind, a, b, c).map(
+        ({ column, index }) => `${column.field.name}[${index}]`,
+      );
       const waiter = `CPU ${machine.cpu.index}`;
-      throw new Deadlock(`${waiter} waits for ${column.field.name}[${b}], which nobody can change`);
+      throw new Deadlock(`${waiter} waits for ${names.join(' or ')}, which nobody can change`);
     }
   }
 

@@ -175,7 +175,8 @@ export class Column {
 
   /**
    * What a retry loop (cmpxchg, a seqlock's reader) says before it begins again: goes on once the cell is no
-   * longer what the loop read, `seen`. Without it the loop would spin for ever where nobody else runs.
+   * longer what the loop read, `seen`. Without it the loop would spin for ever where nobody else runs. A loop that
+   * read several cells says `Machine.retryAny`: with one of them alone it sleeps through a change of the others.
    */
   retry(index: number, seen: number): void {
     const hook = this.machine.hook;

@@ -40,6 +40,7 @@ import {
 import { initCpu, resetCpu } from './reset.ts';
 import type { Chooser, Journal, MachineState } from './state.ts';
 import type { TlbEntry } from './tlb.ts';
+import { hasAnyChanged } from './waited-cells.ts';
 
 export interface MachineOptions {
   /** 1 to 8; default 1. */
@@ -233,6 +234,7 @@ export class MachineCore implements MachineState {
     if (kind === Op.lock) return this.columns[a]?.values[b] === 0;
     if (kind === Op.wait) return this.columns[a]?.values[b] === c;
     if (kind === Op.retry) return this.columns[a]?.values[b] !== c;
+    if (kind === Op.retryAny) return hasAnyChanged(this.columns, a);
     return true;
   }
 

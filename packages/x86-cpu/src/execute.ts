@@ -171,6 +171,7 @@ function executeOther(
       return state.switchStack(a);
     case Op.wait:
     case Op.retry:
+    case Op.retryAny:
     case Op.halt:
       return 0;
     case Op.fetch:

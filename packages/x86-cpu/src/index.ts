@@ -164,4 +164,5 @@ export {
   VectorOutcome,
   type VectorSuite,
 } from './vectors.ts';
+export { type SeenCell, type WaitedCell, waitedCells } from './waited-cells.ts';
 export { loadAt, readCr2, type ScalarSize, splitAddress, storeAt } from './wide.ts';

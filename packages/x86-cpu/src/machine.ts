@@ -14,6 +14,7 @@ import {
   writeInPage,
   writeInPageNonTemporal,
 } from './transfer.ts';
+import { retryAny, type SeenCell } from './waited-cells.ts';
 
 /**
  * A simulated x86-64 machine.
@@ -379,6 +380,22 @@ export class Machine extends MachineCore {
   /** Empties the TLB of the executing CPU, or of another one, as an IPI that is answered at once would. */
   flushTlb(global: boolean, cpu?: number): void {
     this.operate(Op.flushTlb, global ? 1 : 0, cpu === undefined ? 0 : cpu + 1, 0, 0);
+  }
+
+  /**
+   * What a loop that read several cells says before it begins again: goes on once any of them is no longer what it
+   * read. With one cell it is that column's `retry`.
+   *
+   * @example
+   * const machine = new Machine();
+   * const field = { type: 'u32', initial: 0, per: 'global' } as const;
+   * const flag = machine.column({ name: 'flag', ...field });
+   * const turn = machine.column({ name: 'turn', ...field, initial: 1 });
+   * machine.retryAny({ column: flag, index: 0, seen: 0 }, { column: turn, index: 0, seen: 0 });
+   * turn.get(0); // => 1
+   */
+  retryAny(...cells: readonly SeenCell[]): void {
+    retryAny(this, cells);
   }
 
   /** Makes an event pending on a CPU: an interrupt vector, 2 for an NMI, 18 for a machine check. */

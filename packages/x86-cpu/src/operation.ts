@@ -71,6 +71,7 @@ export const Op = {
   startCpu: 59, // CPU, value for its CR3: INIT and start-up IPI, and the start-up code's way to 64-bit mode
   retry: 60, // column, index, value: goes on when the cell no longer equals the value
   syscall: 61, // CPL 3 to 0, with IF and AC clear
+  retryAny: 62, // number of a list of cells and what they held: goes on when any of them no longer holds it
 } as const;
 
 /** One of the values of {@link Op}. */

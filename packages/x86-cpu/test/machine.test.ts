@@ -9,12 +9,14 @@ import {
   FIXED_UP,
   IA32_PKRS,
   loadAt,
+  Machine,
   Op,
   PageTables,
   readCr2,
   resetToLongMode5,
   STACK,
   storeAt,
+  waitedCells,
 } from './fixtures.ts';
 import { attempt, BASE, readFault, recordingHandlers, withTables, writeFault } from './support.ts';
 
@@ -155,5 +157,62 @@ describe('5-level paging', () => {
     ).toBe(FIXED_UP);
     expect(readCr2(machine)).toBe(far + 9n);
     expect(attempt(machine, Op.load32 | 0x400, 2 ** 44, 0)?.vector).toBe(13);
+  });
+});
+
+describe('operations that wait', () => {
+  const field = { type: 'u32', initial: 0, per: 'object', count: 2 } as const;
+  const machine = new Machine();
+  const x = machine.column({ name: 'x', ...field });
+  const y = machine.column({ name: 'y', ...field });
+  const asked: number[][] = [];
+  const record = (act: () => void): number[] => {
+    machine.hook = {
+      operate(kind, a, b, c) {
+        asked.push([kind, a, b, c]);
+        return 0;
+      },
+    };
+    act();
+    machine.hook = null;
+    return asked.at(-1) as number[];
+  };
+  const [kind = 0, a = 0, b = 0, c = 0] = record(() =>
+    machine.retryAny({ column: x, index: 1, seen: 0 }, { column: y, index: 0, seen: 7 }),
+  );
+
+  it.each([
+    [0, 7, false],
+    [1, 7, true],
+    [0, 6, true],
+    [1, 6, true],
+  ])('a retry of two cells with %i and %i goes on: %s', (one, other, goesOn) => {
+    x.set(1, one);
+    y.set(0, other);
+    expect(machine.canExecute(kind, a, b, c)).toBe(goesOn);
+  });
+
+  it('are the same operation whenever they are asked for, and another one for other cells', () => {
+    const again = record(() =>
+      machine.retryAny({ column: x, index: 1, seen: 0 }, { column: y, index: 0, seen: 7 }),
+    );
+    expect(again).toEqual([kind, a, b, c]);
+    const other = record(() =>
+      machine.retryAny({ column: x, index: 1, seen: 0 }, { column: y, index: 0, seen: 8 }),
+    );
+    expect(other).not.toEqual(again);
+  });
+
+  it('name their cells, and what these must hold', () => {
+    const of = (op: number, index: number, value: number) =>
+      waitedCells(machine.columns, op, x.id, index, value);
+    expect(waitedCells(machine.columns, kind, a, b, c)).toEqual([
+      { column: x, index: 1, value: 0, equal: false },
+      { column: y, index: 0, value: 7, equal: false },
+    ]);
+    expect(of(Op.lock, 1, 5)).toEqual([{ column: x, index: 1, value: 0, equal: true }]);
+    expect(of(Op.wait, 1, 5)).toEqual([{ column: x, index: 1, value: 5, equal: true }]);
+    expect(of(Op.retry, 1, 5)).toEqual([{ column: x, index: 1, value: 5, equal: false }]);
+    expect(of(Op.get, 1, 5)).toEqual([]);
   });
 });
