@@ -128,7 +128,7 @@ describe('the catalogue on reference', () => {
     );
     process.stdout.write(`no NMI or machine check tried: ${spared.join(', ')}\n`);
     // An NMI's exit over a free on the other CPU: a machine check into that takes 15 million states, and holds
-    // (pkslab explore key-reuse-running --machine-check 1).
+    // (pkslab explore key-reuse-running --machine-check 1): everything.long.test.ts runs it.
     expect(spared).toEqual(['nmi_exit: get pks_key_freed_at']);
   });
 });

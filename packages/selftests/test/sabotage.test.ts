@@ -4,6 +4,7 @@
 import { explore } from '@pkslab/explore';
 import { describe, expect, it } from 'vitest';
 import { sabotageNames, scenarios } from '../src/index.ts';
+import { pageTable } from './sabotages-page.ts';
 
 /** Sabotage, the scenario that notices it, and the invariant that breaks. */
 const ten: readonly (readonly [string, string, string])[] = [
@@ -27,5 +28,16 @@ describe('a sabotage of reference', () => {
     const found = explore(scenario, { sabotages: [sabotage] });
     expect(found).toMatchObject({ verdict: 'violated', invariant });
     expect(explore(scenario).verdict).toBe('holds');
+  });
+});
+
+describe('docs/sabotages.md', () => {
+  it('has a row for each, with what finds it', () => {
+    const rows = pageTable()
+      .slice(2)
+      .map((line) => line.split('|').map((cell) => cell.trim()));
+    expect(rows.map(([, name]) => name)).toEqual(sabotageNames.map((name) => `\`${name}\``));
+    const names = scenarios.map(({ name }) => name);
+    for (const [, name, finder] of rows) expect(names, name).toContain(finder);
   });
 });
