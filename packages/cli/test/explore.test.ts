@@ -15,6 +15,9 @@ const KEYS = [
   'executions',
   'states',
   'seconds',
+  'seed',
+  'schedules',
+  'depth',
   'bound',
 ];
 
@@ -26,6 +29,38 @@ describe('pkslab explore', () => {
     expect(out).toContain('1 event, 10 operations; attributed to D-01');
     expect(out).toContain('>>> irq, vector 0x20');
     expect(out).toContain('wrmsr 0x6e1 := 0');
+  });
+
+  it('names both repairs where it takes two, at the head of the report as in the why', async () => {
+    const args = ['nmi-in-irq', '--revision', 'rfc-v2', '--repair', 'D-01'];
+    const { out } = await pkslab('explore', ...args);
+    expect(out).toContain('; attributed to D-02 and D-03 together; none has fewer');
+    expect(out).toMatch(/; with D-02 and D-03 the same events break nothing\./);
+    const { out: json } = await pkslab('explore', ...args, '--json');
+    const [{ attributedTo, explanation }] = JSON.parse(json);
+    expect(explanation.attribution).toMatchObject({ changes: ['D-02', 'D-03'], complete: true });
+    expect(attributedTo).toBe(explanation.attribution.single);
+  });
+
+  it.each([
+    ['random', null],
+    ['pct', 4],
+  ])('can repeat a %s search from its JSON alone', async (strategy, depth) => {
+    const search = async (options: Readonly<Record<string, unknown>>) => {
+      const given = Object.entries(options).filter(([, value]) => value !== null);
+      const args = given.flatMap(([name, value]) => [`--${name}`, String(value)]);
+      const scenario = ['kmap-handover', '--revision', 'rfc-v2', '--json'];
+      const { out } = await pkslab('explore', ...scenario, ...args);
+      const [{ seconds: _, ...rest }] = JSON.parse(out);
+      return rest;
+    };
+    const first = await search({ strategy, seed: 77, schedules: 40, depth });
+    expect(first).toMatchObject({ strategy, seed: 77, schedules: 40, depth });
+    const { seed, schedules } = first;
+    expect(await search({ strategy: first.strategy, seed, schedules, depth: first.depth })).toEqual(
+      first,
+    );
+    expect(await search({})).toMatchObject({ seed: null, schedules: null, depth: null });
   });
 
   it('says that the repaired revision holds, what was searched, and exits with 0', async () => {
@@ -70,7 +105,7 @@ describe('pkslab explore', () => {
     const args = ['nmi-in-section', '--revision', 'rfc-v2'];
     const random = await pkslab('explore', ...args, '--strategy', 'random', '--seed', '3');
     expect(random.out).toMatch(
-      /^nmi-in-section on rfc-v2: violated .*\n {2}search: random, events /,
+      /^nmi-in-section on rfc-v2: violated .*\n {2}search: random, seed 3, at most 10000 schedules, events /,
     );
     expect(random.out).toContain('; others may have fewer');
     const { out } = await pkslab('explore', ...args, '--strategy', 'stateful', '--json');

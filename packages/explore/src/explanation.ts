@@ -139,7 +139,9 @@ function attributionText({ attribution, tried }: Explanation): string {
   if (!complete) return `With ${first} the same events break another invariant: a second defect.`;
   if (second === undefined) return `With ${first} the same events break nothing.`;
   const alone =
-    single === null ? 'No single change is known to end it' : `${single} alone is not enough`;
+    single === null
+      ? 'No single change is known to end it'
+      : `With ${single} alone the same events break another invariant`;
   return `${alone}; with ${first} and ${second} the same events break nothing.`;
 }
 

@@ -18,7 +18,14 @@ import type { Recording } from './recording.ts';
 import type { SavedTrace } from './saved-trace.ts';
 import { type Deliver, onCpus, type Scenario, type Setup } from './scenario.ts';
 import type { Limits, Progress, SearchResult } from './search.ts';
-import { runStrategy, type Strategy, type StrategyOptions, SWITCHES } from './strategy.ts';
+import {
+  type Draws,
+  drawsOf,
+  runStrategy,
+  type Strategy,
+  type StrategyOptions,
+  SWITCHES,
+} from './strategy.ts';
 import { type Suspension, suspensions } from './suspension.ts';
 import { System } from './system.ts';
 import { traceText } from './trace.ts';
@@ -49,7 +56,7 @@ export interface ExploreOptions extends StrategyOptions {
 }
 
 /** What an exploration found. */
-export interface Exploration {
+export interface Exploration extends Draws {
   readonly scenario: string;
   readonly revision: RevisionName;
   readonly repairs: readonly string[];
@@ -59,7 +66,10 @@ export interface Exploration {
   /** Id of the violated invariant, and what was wrong. */
   readonly invariant: string | null;
   readonly message: string | null;
-  /** The one repair or choice with which the same events break nothing, or at least not this invariant. */
+  /**
+   * The one repair or choice with which, by itself, the same events break nothing, or at least not this invariant;
+   * what ends it, two together perhaps, is the explanation's `attribution`.
+   */
   readonly attributedTo: string | null;
   /** Events in the schedule; for `holds`, the budget that was searched. */
   readonly events: number;
@@ -166,11 +176,11 @@ export function explore(wanted: Scenario, options: ExploreOptions = {}): Explora
 function howOf(
   options: ExploreOptions,
   scenario: Scenario,
-): Pick<Exploration, 'strategy' | 'engine' | 'deliver' | 'switches' | 'exact'> {
+): Draws & Pick<Exploration, 'strategy' | 'engine' | 'deliver' | 'switches' | 'exact'> {
   const { strategy = 'exhaustive', engine = 'memoised', exact = false } = options;
   const deliver = options.deliver ?? scenario.deliver ?? 'every-op';
   const switches = strategy === 'bounded' ? (options.switches ?? SWITCHES) : null;
-  return { strategy, engine, deliver, switches, exact };
+  return { strategy, ...drawsOf(options), engine, deliver, switches, exact };
 }
 
 function requestOf({

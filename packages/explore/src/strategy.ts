@@ -55,6 +55,28 @@ export interface StrategyOptions {
 /** Changes of CPU that `bounded` allows where nobody says how many. */
 export const SWITCHES = 2;
 
+/** What single schedules are drawn from; the same again gives the same schedules. */
+export interface Draws {
+  /** Of `random` and `pct`; null of the others. */
+  readonly seed: number | null;
+  readonly schedules: number | null;
+  /** Of `pct`. */
+  readonly depth: number | null;
+}
+
+/** What the options of a strategy say of its draws, defaults filled in. */
+export function drawsOf({
+  strategy,
+  seed = 1,
+  schedules = 10_000,
+  depth = 3,
+}: StrategyOptions): Draws {
+  if (strategy !== 'random' && strategy !== 'pct') {
+    return { seed: null, schedules: null, depth: null };
+  }
+  return { seed, schedules, depth: strategy === 'pct' ? depth : null };
+}
+
 /** What a strategy found, and how sure that is. */
 export interface StrategyResult extends SearchResult {
   /** Whether ample sets were used. */
@@ -79,15 +101,14 @@ export interface Searched {
 /** Searches a system by the strategy of the options. */
 export function runStrategy(searched: Searched, options: StrategyOptions): StrategyResult {
   const { system, invariants, budget, limits, coverage, run } = searched;
-  const { strategy = 'exhaustive', seed = 1, depth = 3, schedules = 10_000 } = options;
+  const { strategy = 'exhaustive' } = options;
+  const { seed, schedules, depth } = drawsOf(options);
   const { machine } = system;
   const total = totalEvents(budget, machine.cpus.length);
   const unsure = { reduced: false, guidedSteps: 0, collisionOdds: 0 };
-  if (strategy === 'random' || strategy === 'pct') {
+  if (seed !== null && schedules !== null) {
     const walker =
-      strategy === 'random'
-        ? new RandomWalker(total)
-        : new PctWalker(machine.cpus.length, depth, total);
+      depth === null ? new RandomWalker(total) : new PctWalker(machine.cpus.length, depth, total);
     const bounds = { ...limits, schedules, seed };
     return { ...unsure, ...walk(system, budget, walker, bounds, coverage, run) };
   }

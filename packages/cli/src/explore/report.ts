@@ -18,7 +18,7 @@ export function reportText(result: Exploration): string {
 /** How it was searched, and how sure that is. */
 function searchText(result: Exploration): string {
   const { strategy, engine, deliver, reduced, exact, guidedSteps, collisionOdds } = result;
-  const parts: string[] = [strategy];
+  const parts: string[] = [strategy, ...drawsText(result)];
   if (strategy === 'guided') parts.push(`${count(guidedSteps, 'step')} of the trace first`);
   if (engine === 'live') parts.push('on both engines');
   parts.push(
@@ -29,6 +29,13 @@ function searchText(result: Exploration): string {
   else if (collisionOdds > 0)
     parts.push(`64-bit hashes (${oddsText(collisionOdds)} that two are the same)`);
   return parts.join(', ');
+}
+
+/** What `random` and `pct` draw their schedules from. */
+function drawsText({ seed, schedules, depth }: Exploration): string[] {
+  if (seed === null || schedules === null) return [];
+  const draws = [`seed ${seed}`, `at most ${count(schedules, 'schedule')}`];
+  return depth === null ? draws : [...draws, `depth ${depth}`];
 }
 
 /** `1 in 4 million` */
@@ -48,10 +55,19 @@ function violatedText(result: Exploration): string[] {
   const size = `${count(result.events, 'event')}, ${count(result.operations, 'operation')}`;
   return [
     `  ${result.invariant}: ${result.message}`,
-    `  ${size}; attributed to ${result.attributedTo ?? 'no single repair'}${minimalText(result)}`,
+    `  ${size}; attributed to ${attributedText(result)}${minimalText(result)}`,
     '',
     result.trace,
   ];
+}
+
+/** What ends it, as far as is known: what the explanation says at its end, in short. */
+function attributedText({ explanation }: Exploration): string {
+  const attribution = explanation?.attribution ?? null;
+  if (attribution === null) return 'no single repair';
+  const { changes, complete } = attribution;
+  const together = changes.length > 1 ? ' together' : '';
+  return `${changes.join(' and ')}${together}${complete ? '' : ', behind which is another defect'}`;
 }
 
 function minimalText({ minimal }: Exploration): string {
