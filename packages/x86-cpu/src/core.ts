@@ -231,6 +231,8 @@ export class MachineCore implements MachineState {
 
   /** Whether an operation that waits could go on now; true for every other. */
   canExecute(kind: number, a: number, b: number, c: number): boolean {
+    // Asked before every step of a search, and most of them wait for nothing.
+    if (kind < Op.lock) return true;
     if (kind === Op.lock) return this.columns[a]?.values[b] === 0;
     if (kind === Op.wait) return this.columns[a]?.values[b] === c;
     if (kind === Op.retry) return this.columns[a]?.values[b] !== c;
