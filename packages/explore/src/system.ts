@@ -13,13 +13,14 @@ import {
   Outcome,
   VECTOR_MC,
   VECTOR_NMI,
+  VECTOR_PF,
 } from '@pkslab/x86-cpu';
 import type { Action } from './actions.ts';
 import type { EventKind } from './budget.ts';
 import { Checker } from './checker.ts';
 import { Enabled } from './enabled.ts';
+import { Entries, MACHINE_CHECK, NMI } from './entries.ts';
 import { Executor } from './executor.ts';
-import type { FrameKind } from './invariant.ts';
 import { UndoLog } from './journal.ts';
 import { END, type Node, PANIC, type Routine } from './node.ts';
 import { Persistence } from './persistence.ts';
@@ -32,10 +33,6 @@ import { Tries } from './trie.ts';
 
 /** Where the user memory lies that a `pageFault` event says is not present. */
 export const USER_PAGE = 0x1000;
-
-/** In place of an external interrupt's vector. */
-const NMI = -1;
-const MACHINE_CHECK = -2;
 
 /** Told of each operation as it is executed; for traces. */
 export type StepObserver = (cpu: number, task: number, node: Node, result: number) => void;
@@ -57,10 +54,7 @@ export class System {
   readonly #recoveries: Recoveries | null = null;
   readonly #stacks: Stacks;
   readonly #executor: Executor;
-  /** Entry routines of interrupts and NMIs, by vector and saved flags. */
-  readonly #entries = new Map<number, Routine>();
-  /** Entry routines of exceptions, by what the handler is told. */
-  readonly #exceptions = new Map<string, Routine>();
+  readonly #entries: Entries;
   #cpu = 0;
   #task = 0;
 
@@ -72,6 +66,7 @@ export class System {
     this.tries = new Tries(kernel);
     this.#stacks = new Stacks(kernel, this.tries);
     this.#executor = new Executor(machine);
+    this.#entries = new Entries(machine, this.tries);
     this.checker = new Checker(machine, this.#stacks, setup.invariants);
     this.enabled = new Enabled(kernel, this.#stacks, setup.vectors ?? [0x20]);
     machine.journal = this.undo;
@@ -194,8 +189,9 @@ export class System {
     const fixup = (this.#stacks.top(this.#task).kind & EXTABLE) !== 0;
     this.checker.keep(this.#task);
     const flags = machine.pushFrame();
-    if (event === 'pageFault') this.#pushPageFault(PF_USER_MEMORY, USER_PAGE, flags, fixup);
-    else this.#pushEntry(vectorOf(event, choice), flags);
+    if (event === 'pageFault') {
+      this.#push(this.#task, this.#entries.pageFault(PF_USER_MEMORY, USER_PAGE, flags, fixup));
+    } else this.#pushEntry(vectorOf(event, choice), flags);
   }
 
   /** The run of all CPUs ends; the recovery runs in every way that what survived allows. */
@@ -209,38 +205,8 @@ export class System {
 
   /** Enters an interrupt, an NMI or a machine check. */
   #pushEntry(vector: number, flags: number): void {
-    const { machine } = this;
-    if (vector === NMI) machine.registers.nmiBlocked.poke(this.#cpu, 1);
-    const id = vector * 0x1_0000 + flags;
-    let routine = this.#entries.get(id);
-    if (routine === undefined) {
-      const frame = frameOf(vector);
-      const key = frame === 'irq' ? `irq:${vector}:${flags}` : `${frame}:${flags}`;
-      routine = this.tries.routine(key, frame, () => {
-        if (frame === 'nmi') machine.handlers?.nmi(flags);
-        else if (frame === 'machineCheck') machine.handlers?.machineCheck(flags);
-        else machine.handlers?.interrupt(vector, flags);
-        return Outcome.retry;
-      });
-      this.#entries.set(id, routine);
-    }
-    this.#push(this.#task, routine);
-  }
-
-  #pushPageFault(code: number, address: number, flags: number, fixup: boolean): void {
-    const { handlers } = this.machine;
-    const key = `exception:14:${code}:${address}:${flags}:${fixup}`;
-    const run = (): number => handlers?.pageFault(code, address, flags, fixup) ?? 0;
-    this.#pushException(key, run);
-  }
-
-  #pushException(key: string, run: () => number): void {
-    let routine = this.#exceptions.get(key);
-    if (routine === undefined) {
-      routine = this.tries.routine(key, 'exception', run);
-      this.#exceptions.set(key, routine);
-    }
-    this.#push(this.#task, routine);
+    if (vector === NMI) this.machine.registers.nmiBlocked.poke(this.#cpu, 1);
+    this.#push(this.#task, this.#entries.event(vector, flags));
   }
 
   /** Executes the next operation of the innermost context. */
@@ -271,15 +237,12 @@ export class System {
     this.checker.fault(this.#task, node, errorCode, address);
     this.checker.keep(this.#task);
     const flags = machine.pushFrame();
-    if (vector === 14) {
+    if (vector === VECTOR_PF) {
       machine.registers.cr2.poke(this.#cpu, address);
-      this.#pushPageFault(errorCode, address, flags, fixup);
-      return;
+      this.#push(this.#task, this.#entries.pageFault(errorCode, address, flags, fixup));
+    } else {
+      this.#push(this.#task, this.#entries.fault(vector, errorCode, address, flags, fixup));
     }
-    const key = `exception:${vector}:${errorCode}:${flags}:${fixup}:${address}`;
-    const run = (): number =>
-      machine.handlers?.generalProtection(errorCode, flags, fixup, address) ?? 0;
-    this.#pushException(key, run);
   }
 
   /** The CPU leaves this stack; the other one goes on after its own switch, or starts. */
@@ -346,9 +309,4 @@ function vectorOf(event: EventKind, choice: number): number {
   if (event === 'nmi' || (event === 'ipi' && choice === VECTOR_NMI)) return NMI;
   if (event === 'machineCheck' || (event === 'ipi' && choice === VECTOR_MC)) return MACHINE_CHECK;
   return event === 'preempt' || event === 'migrate' ? RESCHEDULE_VECTOR : choice;
-}
-
-function frameOf(vector: number): FrameKind {
-  if (vector === NMI) return 'nmi';
-  return vector === MACHINE_CHECK ? 'machineCheck' : 'irq';
 }
