@@ -121,6 +121,8 @@ export interface Exploration extends Draws {
  * @throws {KernelError} EINVAL for an unknown revision, repair or choice.
  * @throws {ExploreError} for a number of CPUs that the scenario does not have, a budget that is no whole number, a power failure without a recovery, a
  * strategy that the live engine cannot do, and where the engines disagree.
+ * @throws {EndlessCall} for a call or a handler of more than 5,000 operations: a loop that does not say what it waits for.
+ * @throws {Error} `not deterministic` for code that something outside the machine steers, or that keeps something between calls.
  */
 export function explore(wanted: Scenario, options: ExploreOptions = {}): Exploration {
   const scenario = onCpus(wanted, options.cpus);
