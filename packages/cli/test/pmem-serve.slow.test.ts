@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // `pkslab pmem serve` as a user starts it: a process of its own.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,8 +37,11 @@ interface Served {
   end(signal: 'SIGINT' | 'SIGTERM'): Promise<number | null>;
 }
 
-async function serve(...options: string[]): Promise<Served> {
-  const child = spawn(process.execPath, [BIN, 'pmem', 'serve', image, ...options]);
+function serve(...options: string[]): Promise<Served> {
+  return served(spawn(process.execPath, [BIN, 'pmem', 'serve', image, ...options]));
+}
+
+async function served(child: ChildProcessWithoutNullStreams): Promise<Served> {
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (part: string) => {
     text += part;
@@ -138,6 +141,38 @@ it('ends in order with a revision whose kernel may retry a refused access for ev
     expect(server.err()).toContain('soft lockup: a stray write is refused');
   }
   expect([existsSync(unix), existsSync(`${image}.lock`)]).toEqual([false, false]);
+});
+
+it('fails the flush of what the host does not take, and says at the end that it is lost', async () => {
+  // No file may grow past 1 MiB: EFBIG, as ENOSPC on a full disk.
+  const script = 'ulimit -f 2048 && exec "$0" "$@"';
+  const command = [process.execPath, BIN, 'pmem', 'serve', image, '--unix', unix];
+  const server = await served(spawn('sh', ['-c', script, ...command]));
+  await writePages(unix, 200);
+  await writePages(unix, 300);
+  await writePages(unix, 300);
+  expect(await server.end('SIGTERM')).toBe(1);
+  expect(server.err()).toContain(`pkslab pmem serve: image ${image}: cannot write it (EFBIG)\n`);
+  expect(server.err()).toContain('what was stored since the last flush that succeeded may be lost');
+  expect(server.err()).not.toMatch(/^ +at /m);
+  expect(server.out()).toContain('served 3 connections: ');
+  expect(server.out()).toContain('3 flushes, 2 errors\n');
+  expect(
+    readFileSync(image)
+      .subarray(0, 819_200)
+      .every((byte) => byte === 1),
+  ).toBe(true);
+  expect([existsSync(unix), existsSync(`${image}.lock`)]).toEqual([false, false]);
+});
+
+it('takes whole sectors where an image was cut short, and says that it was', async () => {
+  const server = await serve('--unix', unix);
+  truncateSync(image, 4096);
+  await writePages(unix, 10);
+  expect(await server.end('SIGTERM')).toBe(0);
+  expect(server.err()).toContain('another program has cut it: restore it from a copy\n');
+  expect(server.err()).not.toMatch(/^ +at /m);
+  expect(server.out()).toContain('40960 written, 1 flushes, 0 errors\n');
 });
 
 it('works without protection keys, and says that nothing is protected', async () => {

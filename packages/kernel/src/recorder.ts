@@ -67,6 +67,10 @@ export class Recorder implements OperationHook {
       if (entry.event === null) return this.#replay(thread, entry, kind, a, b, d);
       if (this.#resume(thread, entry) === Outcome.fixup) return this.#record(kind, a, FIXED_UP);
     }
+    return this.#untilSettled(kind, a, b, c, d);
+  }
+
+  #untilSettled(kind: number, a: number, b: number, c: number, d: number): number {
     for (let tries = 0; tries < RETRIES_MAX; tries++) {
       // An operation that faulted begins anew: events come before it as before any other.
       if ((kind & KIND_MASK) >= Op.boundary) {

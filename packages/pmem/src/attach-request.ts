@@ -27,6 +27,11 @@ export interface AttachRequest {
    * then, and dax_flush writes nothing back.
    */
   readonly persistence?: PersistenceDomain;
+  /**
+   * Told of every error that the media throw, and of a `MediaLoss` if they end with bytes that they did not take. The
+   * kernel sees a device error: what cannot be read becomes bad blocks, and flushes are −EIO.
+   */
+  readonly onMediaError?: (error: unknown) => void;
 }
 
 export interface DevDaxAttachRequest {
@@ -36,6 +41,8 @@ export interface DevDaxAttachRequest {
   readonly name?: string;
   /** Bytes of the pages that it maps: 4096, 2 MiB (default) or 1 GiB. */
   readonly alignment?: number;
+  /** As for a disk. */
+  readonly onMediaError?: (error: unknown) => void;
 }
 
 /** @throws {KernelError} EINVAL for a size that does not fit, and for a word that there is none of. */

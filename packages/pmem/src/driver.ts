@@ -32,8 +32,6 @@ import {
 } from './attach-request.ts';
 import { BadBlocks } from './bad-blocks.ts';
 import { type DetachOrder, pmemChoices } from './choices.ts';
-import type { PersistenceDomain } from './crash-point.ts';
-import type { Media } from './media.ts';
 import { Nvdimm } from './nvdimm.ts';
 import { PmemDevice, type PmemIdentity, type PmemParts } from './pmem-device.ts';
 import { RequestQueues } from './request-queue.ts';
@@ -69,11 +67,12 @@ export class PmemDriver {
     this.#pagemaps = kernel.module(memremap).pagemaps;
     this.#devres = kernel.module(memremap).devres;
     const badBlocks = new BadBlocks(kernel, PMEM_DEVICES_MAX);
+    const nvdimm = new Nvdimm(kernel, PMEM_DEVICES_MAX);
     this.#parts = {
       machine,
       kmap: kernel.module(kmap),
-      nvdimm: new Nvdimm(kernel),
-      transfer: new Transfer(kernel, badBlocks),
+      nvdimm,
+      transfer: new Transfer(kernel, badBlocks, nvdimm.errors),
       badBlocks,
       queues: new RequestQueues(kernel, PMEM_DEVICES_MAX),
       fences: kernel.choice('flushFence') === 'present',
@@ -98,9 +97,10 @@ export class PmemDriver {
     return {
       freeSlot: this.#devres.register((id) => this.#used.set(id, 0)),
       unplug: this.#devres.register((id) => {
-        nvdimm.drain(id);
-        nvdimm.flush(id);
+        const drained = nvdimm.drain(id);
+        if (nvdimm.flush(id) !== 0 || drained !== 0) nvdimm.lose(id);
         nvdimm.unplug(id);
+        nvdimm.errors.reset(id);
         badBlocks.reset(id);
       }),
       unmapRaw: this.#devres.register((id) => {
@@ -139,7 +139,7 @@ export class PmemDriver {
   /** pmem_attach_disk; what it got before a step that fails is its caller's to release. */
   #probe(id: number, physical: number, request: AttachRequest): PmemDevice | KernelError {
     const { media, mode = 'fsdax', persistence = 'adr' } = request;
-    if (!this.#plug(id, physical, media, persistence)) return heldTooMuch(id);
+    if (!this.#plug(id, physical, request)) return heldTooMuch(id);
     const pagemap = this.#map(id, physical, media.size, mode);
     if (pagemap instanceof KernelError) return pagemap;
     const { queues } = this.#parts;
@@ -174,7 +174,7 @@ export class PmemDriver {
     this.#parts.nvdimm.checkFree(physical, media.size);
     const alignment = request.alignment ?? LARGE_PAGE_SIZE;
     const device = this.#takeSlot();
-    if (!this.#plug(device, physical, media, 'adr')) {
+    if (!this.#plug(device, physical, request)) {
       this.#devres.releaseAll(device);
       throw heldTooMuch(device);
     }
@@ -197,8 +197,10 @@ export class PmemDriver {
   }
 
   /** The memory is there until the device is released; what was stored in it is on the media then. */
-  #plug(id: number, physical: number, media: Media, persistence: PersistenceDomain): boolean {
-    this.#parts.nvdimm.plug(id, { physical, media, persistence });
+  #plug(id: number, physical: number, request: AttachRequest | DevDaxAttachRequest): boolean {
+    const { media, onMediaError = () => {} } = request;
+    const persistence = ('persistence' in request && request.persistence) || 'adr';
+    this.#parts.nvdimm.plug(id, { physical, media, persistence, onMediaError });
     return this.#devres.addAction(id, this.#actions.unplug, id) === 0;
   }
 
@@ -229,7 +231,10 @@ export class PmemDriver {
       },
       copyFromIter: (_pgoff, address, bytes, iter) =>
         iter.copyFromFlushcache(machine, address, bytes),
-      copyToIter: (_pgoff, address, bytes, iter) => iter.copyTo(machine, address, bytes),
+      copyToIter: (_pgoff, address, bytes, iter) => {
+        const copied = iter.copyTo(machine, address, bytes);
+        return transfer.failedUnder(target.id, address - target.address, bytes) ? 0 : copied;
+      },
       zeroPageRange: (pgoff, nrPages) => {
         const offset = pgoff * PAGE_SIZE;
         if (offset < 0 || offset + nrPages * PAGE_SIZE > size) return -EIO;

@@ -31,6 +31,7 @@ export {
   infoBlockFor,
 } from './info-block.ts';
 export type { Media } from './media.ts';
+export { MediaLoss } from './media-errors.ts';
 export { type MediaCounters, MemoryMedia, memoryMedia } from './memory-media.ts';
 export { type Namespace, openNamespace, readInfoBlock } from './namespace.ts';
 export type { NbdExport } from './nbd/export.ts';

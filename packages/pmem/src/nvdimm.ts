@@ -2,20 +2,32 @@
 // The device under the driver: memory that appears at a physical address, and its flush hint.
 
 import { EBUSY, EINVAL, type Kernel, KernelError } from '@pkslab/kernel';
-import { CHUNK_SIZE, LARGE_PAGE_SIZE, type Region } from '@pkslab/x86-cpu';
+import { CHUNK_SIZE, LARGE_PAGE_SIZE, type Region, ReportingBacking } from '@pkslab/x86-cpu';
 import type { PersistenceDomain } from './crash-point.ts';
 import type { Media } from './media.ts';
+import { MediaErrors, MediaLoss } from './media-errors.ts';
 
-const Command = { plug: 0, flush: 1, drain: 2, discard: 3, unplug: 4, commands: 5 } as const;
+const Command = {
+  plug: 0,
+  flush: 1,
+  drain: 2,
+  discard: 3,
+  unplug: 4,
+  lose: 5,
+  commands: 6,
+} as const;
 
 /** Media, where they appear, and what the platform saves of them when the power fails. */
 interface Plugged {
   readonly physical: number;
   readonly media: Media;
   readonly persistence: PersistenceDomain;
+  /** Told of what the media throw. */
+  readonly onMediaError: (error: unknown) => void;
 }
 
 interface Slot extends Plugged {
+  readonly backing: ReportingBacking;
   region: Region | null;
 }
 
@@ -27,9 +39,12 @@ export class Nvdimm {
   readonly #kernel: Kernel;
   readonly #chooser: number;
   readonly #slots: (Slot | undefined)[] = [];
+  /** What the media of a slot could not do. */
+  readonly errors: MediaErrors;
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: Kernel, devices: number) {
     this.#kernel = kernel;
+    this.errors = new MediaErrors(kernel, devices);
     const { choosers } = kernel.machine;
     this.#chooser = choosers.length;
     choosers.push({ alternatives: (command) => [command], take: (command) => this.#obey(command) });
@@ -37,7 +52,11 @@ export class Nvdimm {
 
   /** Puts media at a physical address, where nothing else is. */
   plug(id: number, plugged: Plugged): void {
-    this.#slots[id] = { ...plugged, region: null };
+    const backing = new ReportingBacking(plugged.media, {
+      poisoned: (offset, length) => this.errors.report(id, offset, length),
+      failed: plugged.onMediaError,
+    });
+    this.#slots[id] = { ...plugged, backing, region: null };
     this.#give(id, Command.plug);
   }
 
@@ -46,14 +65,24 @@ export class Nvdimm {
     this.#give(id, Command.unplug);
   }
 
-  /** Writes to the flush hint address: what was fenced is proof against power loss when this returns. */
-  flush(id: number): void {
+  /**
+   * Writes to the flush hint address: what was fenced is proof against power loss when this returns 0, and with −EIO
+   * something of it is not: the media have failed.
+   */
+  flush(id: number): number {
     this.#give(id, Command.flush);
+    return this.errors.status(id);
   }
 
-  /** Everything stored reaches the media, as it does sooner or later while the power stays on. */
-  drain(id: number): void {
+  /** Everything stored reaches the media, as it does sooner or later while the power stays on; else −EIO. */
+  drain(id: number): number {
     this.#give(id, Command.drain);
+    return this.errors.status(id);
+  }
+
+  /** Says to whoever attached it that what was stored did not reach the media, and will not. */
+  lose(id: number): void {
+    this.#give(id, Command.lose);
   }
 
   /** A power failure: stores that were not written back and fenced are gone, unless the caches are saved too. */
@@ -109,27 +138,36 @@ export class Nvdimm {
     this.#kernel.machine.choose(this.#chooser, id * Command.commands + command);
   }
 
+  #powerFail({ persistence, media }: Slot, region: Region): void {
+    const { memory } = this.#kernel.machine;
+    if (persistence === 'eadr' && media.readOnly !== true) memory.drain(region);
+    memory.discard(region);
+  }
+
   #obey(command: number): void {
     const { memory, journal } = this.#kernel.machine;
     // A search takes every step back, and could not take back what media were told.
     if (journal !== null) return;
-    const slot = this.#slots[Math.floor(command / Command.commands)];
+    const id = Math.floor(command / Command.commands);
+    const slot = this.#slots[id];
     if (slot === undefined) return;
-    const { region, media, persistence } = slot;
+    const { region, media, backing } = slot;
     switch (command % Command.commands) {
       case Command.plug:
-        slot.region = memory.addRegion(slot.physical, media.size, media);
+        slot.region = memory.addRegion(slot.physical, media.size, backing);
         return;
       case Command.flush:
-        media.flush();
+        this.errors.setStatus(id, backing.flush() && region?.unwritten !== true);
         return;
       case Command.drain:
         if (region !== null && media.readOnly !== true) memory.drain(region);
+        this.errors.setStatus(id, region?.unwritten !== true);
         return;
       case Command.discard:
-        if (region === null) return;
-        if (persistence === 'eadr' && media.readOnly !== true) memory.drain(region);
-        memory.discard(region);
+        if (region !== null) this.#powerFail(slot, region);
+        return;
+      case Command.lose:
+        slot.onMediaError(new MediaLoss(id));
         return;
       default:
         if (region !== null) memory.removeRegion(region);

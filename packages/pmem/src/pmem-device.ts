@@ -129,8 +129,10 @@ export class PmemDevice {
   }
 
   /**
-   * nvdimm_flush: everything written so far is durable when it returns (unless the cache is `write through`).
+   * nvdimm_flush: everything written so far is durable when it returns 0 (unless the cache is `write through`).
    *
+   * @returns −EIO too where the media failed: bytes that could not be written are kept, and the next flush tries them
+   * again; after a failed flush of the media themselves every later one fails, for nobody knows what they lost.
    * @example
    * kernel.call(() => device.flush()); // => 0
    * media.counters.flushes; // => 1
@@ -138,9 +140,9 @@ export class PmemDevice {
   flush(): number {
     const { queues } = this.#parts;
     if (!queues.enter(this.id, this.#queue)) return -ENODEV;
-    this.#flushIfCached();
+    const status = this.#flushIfCached();
     queues.exit(this.id);
-    return 0;
+    return status;
   }
 
   /**
@@ -155,26 +157,23 @@ export class PmemDevice {
    */
   submitBio(bio: Bio): number {
     checkBio(bio);
-    const length = bioLength(bio);
-    const offset = bio.sector * SECTOR_SIZE;
-    if (bio.operation === 'discard') return -EOPNOTSUPP;
-    if (length % SECTOR_SIZE !== 0 || !Number.isInteger(bio.sector)) return -EINVAL;
-    if (bio.operation !== 'read' && bio.operation !== 'flush' && this.readOnly) return -EROFS;
-    if (offset < 0 || offset + length > this.size) return -EIO;
+    const refused = this.#refusal(bio);
+    if (refused !== 0) return refused;
     const { queues } = this.#parts;
     if (!queues.enter(this.id, this.#queue)) return -ENODEV;
     const flags = bio.flags ?? 0;
-    if ((flags & REQ_PREFLUSH) !== 0 || bio.operation === 'flush') this.#flushIfCached();
+    let flushed = 0;
+    if ((flags & REQ_PREFLUSH) !== 0 || bio.operation === 'flush') flushed = this.#flushIfCached();
     let status = 0;
-    let at = offset;
+    let at = bio.sector * SECTOR_SIZE;
     for (const segment of bio.segments) {
       status = this.#segment(bio, segment, at);
       if (status !== 0) break;
       at += segment.length;
     }
-    if ((flags & REQ_FUA) !== 0) this.#flushIfCached();
+    if ((flags & REQ_FUA) !== 0) flushed = this.#flushIfCached() || flushed;
     queues.exit(this.id);
-    return status;
+    return status || flushed;
   }
 
   /**
@@ -225,7 +224,8 @@ export class PmemDevice {
   /**
    * pmem_detach_disk: waits for requests and dax users, unmaps, and takes the device away. May sleep.
    *
-   * What was stored reaches the media, as it would while the power stays on. Further calls return −ENODEV; a
+   * What was stored reaches the media, as it would while the power stays on; where they fail, `onMediaError` of the
+   * request is told of a {@link MediaLoss}. Further calls return −ENODEV; a
    * second detach does nothing. The media stay open: whoever opened them closes them.
    *
    * @example
@@ -245,16 +245,26 @@ export class PmemDevice {
   }
 
   /** The block layer drops flushes of a queue without a write cache (generic_make_request_checks). */
-  #flushIfCached(): void {
+  #flushIfCached(): number {
     const { queues, fences, machine, nvdimm } = this.#parts;
-    if (!queues.flushes(this.id)) return;
+    if (!queues.flushes(this.id)) return 0;
     if (fences) machine.sfence();
-    nvdimm.flush(this.id);
+    return nvdimm.flush(this.id);
   }
 
   #check(offset: number, length: number, buffer: Uint8Array): number {
     if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length)) return -EINVAL;
     if (length < 0 || length > buffer.length) return -EINVAL;
+    return offset < 0 || offset + length > this.size ? -EIO : 0;
+  }
+
+  /** What generic_make_request_checks and the driver refuse before anything is done. */
+  #refusal(bio: Bio): number {
+    const length = bioLength(bio);
+    const offset = bio.sector * SECTOR_SIZE;
+    if (bio.operation === 'discard') return -EOPNOTSUPP;
+    if (length % SECTOR_SIZE !== 0 || !Number.isInteger(bio.sector)) return -EINVAL;
+    if (bio.operation !== 'read' && bio.operation !== 'flush' && this.readOnly) return -EROFS;
     return offset < 0 || offset + length > this.size ? -EIO : 0;
   }
 

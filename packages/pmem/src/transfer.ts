@@ -7,6 +7,7 @@ import { type DevAccess, memremap, type Pagemap } from '@pkslab/memremap';
 import { EXTABLE, type Machine } from '@pkslab/x86-cpu';
 import { type BadBlocks, SECTOR_SIZE } from './bad-blocks.ts';
 import type { PmemGrant } from './choices.ts';
+import type { MediaErrors } from './media-errors.ts';
 
 /** Where the device is mapped, and which list of bad blocks is its. */
 export interface Target {
@@ -27,13 +28,15 @@ export class Transfer {
   readonly #machine: Machine;
   readonly #access: DevAccess;
   readonly #badBlocks: BadBlocks;
+  readonly #errors: MediaErrors;
   readonly #grants: (target: Target) => boolean;
   readonly #writesBack: boolean;
 
-  constructor(kernel: Kernel, badBlocks: BadBlocks) {
+  constructor(kernel: Kernel, badBlocks: BadBlocks, errors: MediaErrors) {
     this.#machine = kernel.machine;
     this.#access = kernel.module(memremap).access;
     this.#badBlocks = badBlocks;
+    this.#errors = errors;
     this.#grants = GRANTS[kernel.choice('pmemGrant') as PmemGrant];
     this.#writesBack = kernel.choice('writeBack') === 'done';
   }
@@ -46,6 +49,11 @@ export class Transfer {
     return this.#badBlocks.check(id, first, last - first + 1);
   }
 
+  /** Whether the media failed under a copy that was just made: what they reported is in the list then. */
+  failedUnder(id: number, offset: number, length: number): boolean {
+    return this.#errors.absorb(id, this.#badBlocks) && this.isBad(id, offset, length);
+  }
+
   /**
    * pmem_do_read into a host buffer. The copy has an exception-table entry (memcpy_mcsafe): an access that is
    * refused is an error of the device, not an oops.
@@ -55,7 +63,7 @@ export class Transfer {
     if (this.#grants(target)) this.#access.enable();
     const refused = this.#machine.copyOut(target.address + offset, into, at, length, EXTABLE);
     if (this.#grants(target)) this.#access.disable();
-    return refused ? -EIO : 0;
+    return refused || this.failedUnder(target.id, offset, length) ? -EIO : 0;
   }
 
   /** pmem_do_read into kernel memory, a page of a bio that is mapped already. */
@@ -64,7 +72,7 @@ export class Transfer {
     if (this.#grants(target)) this.#access.enable();
     const refused = this.#machine.copy(to, target.address + offset, length, true);
     if (this.#grants(target)) this.#access.disable();
-    return refused ? -EIO : 0;
+    return refused || this.failedUnder(target.id, offset, length) ? -EIO : 0;
   }
 
   /** pmem_do_write from a host buffer. */
@@ -73,7 +81,7 @@ export class Transfer {
     if (this.#grants(target)) this.#access.enable();
     this.#machine.copyIn(target.address + offset, from, at, length);
     let error = 0;
-    if (bad) {
+    if (bad || this.failedUnder(target.id, offset, length)) {
       error = this.clearPoison(target.id, offset, length);
       this.#machine.copyIn(target.address + offset, from, at, length);
     }
@@ -88,7 +96,7 @@ export class Transfer {
     if (this.#grants(target)) this.#access.enable();
     this.#machine.copy(target.address + offset, from, length);
     let error = 0;
-    if (bad) {
+    if (bad || this.failedUnder(target.id, offset, length)) {
       error = this.clearPoison(target.id, offset, length);
       this.#machine.copy(target.address + offset, from, length);
     }
@@ -103,7 +111,7 @@ export class Transfer {
     if (this.#grants(target)) this.#access.enable();
     this.#machine.fill(target.address + offset, 0, length);
     let error = 0;
-    if (bad) {
+    if (bad || this.failedUnder(target.id, offset, length)) {
       error = this.clearPoison(target.id, offset, length);
       this.#machine.fill(target.address + offset, 0, length);
     }

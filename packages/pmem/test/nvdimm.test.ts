@@ -6,12 +6,13 @@ import { Nvdimm } from '../src/nvdimm.ts';
 import { bootStack, MIB, onMedia } from './support.ts';
 
 const GIB = 2 ** 30;
-const plugged = (media: MemoryMedia) => ({ physical: 4 * GIB, media, persistence: 'adr' }) as const;
+const plugged = (media: MemoryMedia) =>
+  ({ physical: 4 * GIB, media, persistence: 'adr', onMediaError() {} }) as const;
 
 describe('Nvdimm', () => {
   it('finds room behind RAM and every device, on boundaries of 1 GiB', () => {
-    const kernel = bootStack();
-    const nvdimm = new Nvdimm(kernel);
+    const kernel = bootStack({ modules: [] });
+    const nvdimm = new Nvdimm(kernel, 16);
     expect(nvdimm.nextFree()).toBe(4 * GIB);
     nvdimm.plug(0, plugged(memoryMedia(GIB + 4096)));
     expect(nvdimm.nextFree()).toBe(6 * GIB);
@@ -22,9 +23,9 @@ describe('Nvdimm', () => {
   });
 
   it('keeps stores when it is drained and drops them when the power fails', () => {
-    const kernel = bootStack();
+    const kernel = bootStack({ modules: [] });
     const { machine } = kernel;
-    const nvdimm = new Nvdimm(kernel);
+    const nvdimm = new Nvdimm(kernel, 16);
     const media = memoryMedia(2 * MIB);
     nvdimm.plug(1, plugged(media));
     const store = (byte: number) => {

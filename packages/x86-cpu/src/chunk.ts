@@ -21,6 +21,11 @@ export const WORDS_PER_CHUNK: number = LINES_PER_CHUNK / 32;
 export interface Backing {
   read(offset: number, into: Uint8Array): void;
   write(offset: number, bytes: Uint8Array): void;
+  /**
+   * Told of what `write` threw: the lines stay on their way, and the next fence tries again. Without it, the fence
+   * throws.
+   */
+  writeFailed?(error: unknown): void;
 }
 
 /** One chunk of physical memory and the views that the fast paths use. */
@@ -59,6 +64,8 @@ export class Region {
   readonly backing: Backing;
   /** Indices of the chunks that have lines written back and not yet fenced. */
   readonly pendingChunks: number[] = [];
+  /** Whether the last fence left lines behind, which the backing could not write. */
+  unwritten = false;
 
   constructor(base: number, size: number, backing: Backing) {
     this.base = base;

@@ -49,7 +49,7 @@ export class TripleFault extends Error {
 }
 
 /** How often an access is tried again before it is taken to be refused for ever. */
-export const RETRIES_MAX: number = 1 << 16;
+export const RETRIES_MAX: number = 1 << 13;
 
 /** Software says of a fault again and again that it is settled, and the access is refused as before: a soft lockup. */
 export class EndlessRetry extends Error {

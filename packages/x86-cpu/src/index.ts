@@ -145,6 +145,7 @@ export {
   VECTOR_UD,
 } from './registers.ts';
 export { Replayer, type ReplayResult } from './replay.ts';
+export { type BackingErrors, ReportingBacking } from './reporting-backing.ts';
 export type { Chooser, Journal, MachineState } from './state.ts';
 export { type Mapping, type PageSize, PageTables } from './tables.ts';
 export type { TlbEntry } from './tlb.ts';

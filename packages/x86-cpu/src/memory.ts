@@ -107,6 +107,7 @@ export class PhysicalMemory {
     }
     for (const chunk of [...this.#resident]) if (chunk.region === region) this.#forget(chunk);
     region.pendingChunks.length = 0;
+    region.unwritten = false;
   }
 
   /** Writes back every line of a region that was stored to, and fences: what the caches do in their own time. */
@@ -236,14 +237,28 @@ export class PhysicalMemory {
   fence(): void {
     this.persistence?.fencing();
     for (const region of this.regions) {
-      const { pendingChunks } = region;
-      if (pendingChunks.length > 1) pendingChunks.sort((a, b) => b - a);
-      // One that fails stays in the list, as do its lines.
-      for (let at = pendingChunks.length - 1; at >= 0; at--) {
-        this.#fenceChunk(region, this.chunkAt((pendingChunks[at] as number) * CHUNK_SIZE));
-        pendingChunks.pop();
-      }
+      if (region.pendingChunks.length > 0) this.#fenceRegion(region);
     }
+  }
+
+  /** A chunk that fails stays in the list, as do its lines. */
+  #fenceRegion(region: Region): void {
+    const { pendingChunks, backing } = region;
+    if (pendingChunks.length > 1) pendingChunks.sort((a, b) => b - a);
+    const failed: number[] = [];
+    for (let at = pendingChunks.length - 1; at >= 0; at--) {
+      const index = pendingChunks[at] as number;
+      try {
+        this.#fenceChunk(region, this.chunkAt(index * CHUNK_SIZE));
+      } catch (error) {
+        if (backing.writeFailed === undefined) throw error;
+        backing.writeFailed(error);
+        failed.push(index);
+      }
+      pendingChunks.pop();
+    }
+    pendingChunks.push(...failed);
+    region.unwritten = failed.length > 0;
   }
 
   /** A line leaves the bitmap once the backing has it, so that one which throws loses nothing. */

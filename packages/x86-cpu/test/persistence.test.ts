@@ -158,3 +158,51 @@ describe('operationKindName', () => {
     expect(operationKindName(0x7f)).toBe('operation 127');
   });
 });
+
+describe('a backing that cannot write', () => {
+  const stuck = (writeFailed?: (error: unknown) => void) => {
+    const { machine, tables } = withTables();
+    const written: number[] = [];
+    const state = { fails: true };
+    const region = machine.memory.addRegion(PHYSICAL, SIZE, {
+      read() {},
+      write(offset) {
+        if (state.fails) throw new Error('no space');
+        written.push(offset);
+      },
+      ...(writeFailed === undefined ? {} : { writeFailed }),
+    });
+    tables.map(ADDRESS, PHYSICAL);
+    machine.movnti32(ADDRESS + 64, 7);
+    return { machine, region, written, state };
+  };
+
+  it('is told, and gets the lines at the next fence', () => {
+    const errors: unknown[] = [];
+    const { machine, region, written, state } = stuck((error) => void errors.push(error));
+    machine.sfence();
+    machine.sfence();
+    expect(errors).toEqual([new Error('no space'), new Error('no space')]);
+    expect(region.unwritten).toBe(true);
+    state.fails = false;
+    machine.sfence();
+    expect([written, region.unwritten]).toEqual([[64], false]);
+  });
+
+  it('ends the fence if it does not want to be told, and gets the lines at the next one too', () => {
+    const { machine, written, state } = stuck();
+    expect(() => machine.sfence()).toThrow('no space');
+    state.fails = false;
+    machine.sfence();
+    expect(written).toEqual([64]);
+  });
+
+  it('has nothing left behind once the power has failed', () => {
+    const { machine, region } = stuck(() => {});
+    machine.sfence();
+    machine.memory.discard(region);
+    expect(region.unwritten).toBe(false);
+    machine.sfence();
+    expect(region.pendingChunks).toEqual([]);
+  });
+});

@@ -2,7 +2,13 @@
 // pkslab pmem serve: an image over NBD, with the buggy driver beside it if asked for.
 
 import { type RevisionName, revisionNames } from '@pkslab/kernel';
-import { type Media, openNamespace, type PmemDevice, residentChunksFor } from '@pkslab/pmem';
+import {
+  type Media,
+  MediaLoss,
+  openNamespace,
+  type PmemDevice,
+  residentChunksFor,
+} from '@pkslab/pmem';
 import {
   defaultPmemLimit,
   MediaError,
@@ -68,7 +74,8 @@ protection key. The first line of stdout is the address; it is on the loopback i
   notes: [
     configNote,
     'Ctrl-C and SIGTERM end it in order: requests that have arrived are answered, everything is flushed, lock and',
-    'socket go. Exit status: 0 after SIGTERM, 130 after Ctrl-C; 1 if stray writes reached the device or the machine stopped.',
+    'socket go. Exit status: 0 after SIGTERM, 130 after Ctrl-C; 1 if stray writes reached the device, the machine',
+    'stopped, or the image could not take all that was written (clients got EIO at their flush).',
   ],
   examples: [
     'pkslab pmem serve disk.img',
@@ -103,12 +110,13 @@ export const serve: Command = (args, io) =>
 
 async function serveMedia(media: Media, options: Options, io: Io): Promise<number> {
   const revision = options.revision as RevisionName;
+  const mediaErrors = mediaReport(io);
   const stack = bootStack({
     cpus: 2,
     revision,
     config: configOf(options.config, revision),
     features: { pks: !options['no-pks'] },
-    pmem: [{ media, readOnly: options['read-only'] }],
+    pmem: [{ media, readOnly: options['read-only'], onMediaError: mediaErrors.onMediaError }],
   });
   const { kernel, devices } = stack;
   const device = devices[0] as PmemDevice;
@@ -138,7 +146,7 @@ async function serveMedia(media: Media, options: Options, io: Io): Promise<numbe
   io.stdout(
     `served ${connections} connections: ${bytesRead} bytes read, ${bytesWritten} written, ${flushes} flushes, ${errors} errors\n`,
   );
-  if (reached > 0 || !inOrder) return 1;
+  if (reached > 0 || !inOrder || mediaErrors.lost) return 1;
   return signal === 'SIGINT' ? 130 : 0;
 }
 
@@ -149,6 +157,23 @@ function protectionOf({ pagemap: { pkey } }: PmemDevice): string {
 function addressOf({ unix, port }: Options): NbdServerOptions {
   if (unix !== undefined) return { unix };
   return port === undefined ? {} : { port };
+}
+
+/** Errors of the media are told once each, and what they lost. */
+function mediaReport(io: Io): { onMediaError(error: unknown): void; readonly lost: boolean } {
+  let last = '';
+  let lost = false;
+  return {
+    get lost() {
+      return lost;
+    },
+    onMediaError(error) {
+      if (error instanceof MediaLoss) lost = true;
+      const text = error instanceof Error ? error.message : String(error);
+      if (text !== last) io.stderr(`pkslab pmem serve: ${text}\n`);
+      last = text;
+    },
+  };
 }
 
 /** The same failure again and again, as of a machine that has stopped, is told once. */

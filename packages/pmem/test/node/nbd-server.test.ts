@@ -28,7 +28,7 @@ const failures: unknown[] = [];
 
 beforeEach(() => {
   failures.length = 0;
-  stack = rig();
+  stack = rig({}, { onMediaError: (error) => void failures.push(error) });
 });
 
 afterEach(() => server.close());
