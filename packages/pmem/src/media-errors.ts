@@ -60,17 +60,21 @@ export class MediaErrors {
     this.#reports.set(device, 0);
   }
 
-  /** nfit_handle_mce: puts what was reported into the list; false, by one operation, if there was nothing. */
-  absorb(device: number, badBlocks: BadBlocks): boolean {
+  /**
+   * nfit_handle_mce: puts what was reported into the list.
+   *
+   * @returns `nothing`, by one operation, if nothing was reported; `full` where the list has no room: the reports stay.
+   */
+  absorb(device: number, badBlocks: BadBlocks): 'nothing' | 'listed' | 'full' {
     let reports = this.#reports.get(device);
-    if (reports === 0) return false;
+    if (reports === 0) return 'nothing';
     for (;;) {
       for (let slot = 0; slot < Math.min(reports, REPORTS_PER_DEVICE); slot++) {
         const at = device * REPORTS_PER_DEVICE + slot;
-        badBlocks.set(device, this.#start.get(at), this.#length.get(at));
+        if (!badBlocks.set(device, this.#start.get(at), this.#length.get(at))) return 'full';
       }
       const now = this.#reports.compareExchange(device, reports, 0);
-      if (now === reports || now === 0) return true;
+      if (now === reports || now === 0) return 'listed';
       reports = now;
     }
   }

@@ -49,9 +49,13 @@ export class Transfer {
     return this.#badBlocks.check(id, first, last - first + 1);
   }
 
-  /** Whether the media failed under a copy that was just made: what they reported is in the list then. */
+  /**
+   * Whether the media failed under a copy that was just made: what they reported is in the list then. As long as it has
+   * no room every copy has failed: too much, never too little.
+   */
   failedUnder(id: number, offset: number, length: number): boolean {
-    return this.#errors.absorb(id, this.#badBlocks) && this.isBad(id, offset, length);
+    const absorbed = this.#errors.absorb(id, this.#badBlocks);
+    return absorbed === 'full' || (absorbed === 'listed' && this.isBad(id, offset, length));
   }
 
   /**

@@ -117,6 +117,22 @@ describe('media that cannot be read', () => {
     expect(found).toEqual(found.map((_, at) => (at % 2 === 0 ? 0 : EIO)));
   });
 
+  it('are -EIO where the list of bad blocks is full, until it has room', () => {
+    const { host, device, call } = attached();
+    for (let at = 0; at < 512; at++) call(() => Number(device.addBadBlocks(4 * at + 8192, 1)));
+    host.reads = (offset) => offset !== 8192;
+    const into = new Uint8Array(4096);
+    expect([call(() => device.read(8192, into)), call(() => device.read(8192, into))]).toEqual([
+      EIO,
+      EIO,
+    ]);
+    expect(device.badBlocks).toHaveLength(512);
+    expect(call(() => device.write(8192 * 512, page(1)))).toBe(0);
+    expect(call(() => device.read(8192, into))).toBe(EIO);
+    expect(device.badBlocks[0]).toEqual({ sector: 16, count: 8 });
+    expect(call(() => device.read(0, into))).toBe(0);
+  });
+
   it('are -EIO for a copy by dax, too', () => {
     const { host, device, kernel } = attached();
     host.reads = (offset) => offset !== 4096;
@@ -140,10 +156,10 @@ describe('reports', () => {
     const errors = new MediaErrors(kernel, 1);
     const badBlocks = new BadBlocks(kernel, 1);
     for (let at = 0; at < 300; at++) errors.report(0, at * 8192, 4096);
-    expect(errors.absorb(0, badBlocks)).toBe(true);
+    expect(errors.absorb(0, badBlocks)).toBe('listed');
     for (let at = 0; at < 300; at++) expect(badBlocks.check(0, at * 16 + 7, 1)).toBe(true);
     expect(badBlocks.check(0, 8, 8)).toBe(false);
-    expect(errors.absorb(0, badBlocks)).toBe(false);
+    expect(errors.absorb(0, badBlocks)).toBe('nothing');
   });
 });
 
